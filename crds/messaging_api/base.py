@@ -42,8 +42,13 @@ def keyed_by(key: str, *validations: dict[str, str]) -> dict[str, Any]:
 
 ProcessorName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 TopicName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$")]
-Duration = Annotated[str, Field(max_length=12, pattern=r"^[0-9]+(ms|s|m|h|d)$", description="For example 200ms, 5s, 1h, 30d.")]
-Money = Annotated[str, Field(max_length=20, pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$", description="A decimal string: exact, never a float.")]
+Duration = Annotated[
+    str, Field(max_length=12, pattern=r"^[0-9]+(ms|s|m|h|d)$", description="For example 200ms, 5s, 1h, 30d.")
+]
+Money = Annotated[
+    str,
+    Field(max_length=20, pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$", description="A decimal string, never a float."),
+]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", max_length=3, description="ISO 4217 code.")]
 Domain = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, generated from the models: `python -m messaging_api.crd > crds/….yaml` (`make crds`)."""
+"""The CustomResourceDefinition, generated from the models by `make crds`; prints it as YAML."""
 
 import sys
 from typing import Any

@@ -218,7 +218,10 @@ def _replicas_within_partitions(kind: str) -> dict[str, str]:
 
 
 _MIN_ISR = "'min.insync.replicas'"
-_FACTOR = "(has(self.kafka.defaults) && has(self.kafka.defaults.replicationFactor) ? self.kafka.defaults.replicationFactor : 1)"
+_FACTOR = (
+    "(has(self.kafka.defaults) && has(self.kafka.defaults.replicationFactor)"
+    " ? self.kafka.defaults.replicationFactor : 1)"
+)
 _RESERVED = f"['{GATEWAY_NAME}', '{MESSAGING_NAME}']"
 
 SPEC_RULES = (
