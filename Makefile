@@ -1,0 +1,76 @@
+# Every target that CI runs is here; `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+CRD := crds/messagingtopologies.messagingtopology.dev.yaml
+CHART_CRD := charts/messaging-operator/files/messagingtopologies.messagingtopology.dev.yaml
+export PYTHONPATH := tests
+BED := $(BIN)/python -m bed
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.installed: pyproject.toml images/locks/dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement images/locks/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.PHONY: venv
+venv: $(VENV)/.installed ## the project's own virtual environment, from the lock
+
+.PHONY: demo
+demo: up ## the main job: a cluster, the operator, the example topology, sample traffic; leaves the cluster up
+	$(BIN)/python -m demo
+
+.PHONY: up
+up: images ## the test bed with operator and processor images loaded
+	$(BED) up
+	$(BED) load
+
+.PHONY: down
+down: venv ## remove the test bed and whatever it started; the machine is as it was before
+	$(BED) down
+
+.PHONY: images
+images: venv ## build the four images
+	$(BED) images
+
+.PHONY: test
+test: check unit contract integration chart ## everything but the end-to-end run
+
+.PHONY: check
+check: venv ## lint, types, import rules, generated files up to date
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m messaging_api.crd | diff - $(CRD) || { echo "$(CRD) is not what the models say: run make crds"; exit 1; }
+	diff $(CRD) $(CHART_CRD) || { echo "$(CHART_CRD) is not the generated CRD: run make crds"; exit 1; }
+
+.PHONY: unit
+unit: venv ## pure functions, under 10 s
+	$(BIN)/pytest -q tests/unit
+
+.PHONY: integration
+integration: venv ## real Kafka, PostgreSQL, Redis
+	$(BIN)/pytest -q tests/integration
+
+.PHONY: chart
+chart: venv ## what the Helm chart renders
+	$(BED) tools
+	$(BIN)/pytest -q tests/chart
+
+.PHONY: e2e
+e2e: up ## the whole flow on a real cluster, with faults
+	$(BIN)/python -m e2e
+
+.PHONY: crds
+crds: venv ## generate the CRD from the models
+	$(BIN)/python -m messaging_api.crd > $(CRD)
+	cp $(CRD) $(CHART_CRD)
