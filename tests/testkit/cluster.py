@@ -1,0 +1,69 @@
+"""The kind cluster as the tests see it: kubectl, helm, and what they say."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CRD = ROOT / "crds/messagingtopologies.messagingtopology.dev.yaml"
+CHART = ROOT / "charts/messaging-operator"
+EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
+NAMESPACE = "messaging"
+TOPOLOGY = "user-api-messaging"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Runs kubectl and helm against one kubeconfig; a failed command raises with what it printed."""
+
+    kubeconfig: Path
+    kubectl_path: Path
+    helm_path: Path
+
+    def _run(self, *command: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        return subprocess.run(command, input=stdin, text=True, capture_output=True, env=environment, timeout=300)
+
+    def _checked(self, *command: str | Path, stdin: str | None = None) -> str:
+        done = self._run(*command, stdin=stdin)
+        assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self._checked(self.kubectl_path, *arguments, stdin=stdin)
+
+    def helm(self, *arguments: str) -> str:
+        return self._checked(self.helm_path, *arguments)
+
+    def apply(self, manifest: str) -> str:
+        return self.kubectl("apply", "-f", "-", stdin=manifest)
+
+    def refused(self, manifest: str) -> str:
+        """What the API server said when it refused; fails when it did not refuse."""
+        done = self._run(self.kubectl_path, "apply", "--dry-run=server", "-f", "-", stdin=manifest)
+        assert done.returncode != 0, f"not refused: {done.stdout}"
+        return done.stderr
+
+    def install_crd(self) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+        self.kubectl("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=30s")
+
+    def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+        return found
+
+    def items(self, kind: str, selector: str = "", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+        output = self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json")
+        items: list[dict[str, Any]] = json.loads(output)["items"]
+        return items
+
+    def patch_topology(self, patch: list[dict[str, Any]]) -> str:
+        return self.kubectl("patch", "mtop", TOPOLOGY, "-n", NAMESPACE, "--type=json", "-p", json.dumps(patch))
+
+    def condition(self, kind: str) -> dict[str, str]:
+        """A condition of the example topology, empty when it has none of that type."""
+        conditions = self.get("mtop", TOPOLOGY).get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
