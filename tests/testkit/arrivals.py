@@ -1,0 +1,75 @@
+"""Where messages end up: rows, Redis entries, third-party calls, records; read from outside, with the parts' own tools."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import httpx
+import redis
+import sqlalchemy as sa
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from messaging_api.message import message_cache_key
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Reads the stores and the third party of one running topology."""
+
+    database_url: str
+    cache_url: str
+    third_party_url: str
+
+    def states(self) -> dict[str, str]:
+        """State by message id, of every row."""
+        engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            rows = connection.execute(sa.text("SELECT id, state FROM messages")).all()
+        return {str(message_id): state for message_id, state in rows}
+
+    def missing(self, ids: Iterable[str], state: str = "sent") -> list[str]:
+        """Which of the ids have no row in that state (yet)."""
+        states = self.states()
+        return [message_id for message_id in ids if states.get(message_id) != state]
+
+    def cached_states(self, ids: Iterable[str]) -> dict[str, str]:
+        """State by message id as Redis holds it; an id that Redis does not hold is left out."""
+        wanted = list(ids)
+        with redis.Redis.from_url(self.cache_url, decode_responses=True, socket_timeout=5) as client:
+            found = client.mget([message_cache_key(message_id) for message_id in wanted]) if wanted else []
+        return {key: json.loads(value)["state"] for key, value in zip(wanted, found, strict=True) if value}
+
+    def flush_cache(self) -> None:
+        with redis.Redis.from_url(self.cache_url, socket_timeout=5) as client:
+            client.flushall()
+
+    def calls(self) -> Counter[str]:
+        """How often the third party saw each id."""
+        answer = httpx.get(f"{self.third_party_url}/calls", timeout=10).json()
+        return Counter(answer["ids"])
+
+
+@dataclass(frozen=True)
+class Lag:
+    """What a group has not committed yet, over some topics."""
+
+    bootstrap: str
+
+    def of(self, group: str, topics: Iterable[str]) -> int:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False})
+        try:
+            return sum(self._behind(consumer, partition) for partition in self._partitions(topics))
+        finally:
+            consumer.close()
+
+    def _partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        known = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(timeout=10).topics
+        return [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]
+
+    @staticmethod
+    def _behind(consumer: Consumer, partition: TopicPartition) -> int:
+        low, high = consumer.get_watermark_offsets(partition, timeout=10)
+        committed = consumer.committed([partition], timeout=10)[0].offset
+        return int(high - (committed if committed >= 0 else low))
