@@ -1,15 +1,83 @@
-"""The cluster of the test bed, through pytest-kind's fixture."""
+"""The cluster of the test bed through pytest-kind's fixture, the operator from its chart, the example topology."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from bed.services import kafka_tool
+from bed.state import BedState
+from pytest_kind import KindCluster
 
-from testkit.cluster import EXAMPLE, Cluster
+from testkit.arrivals import Arrivals, Lag
+from testkit.cluster import CHART, EXAMPLE, NAMESPACE, Cluster
+from testkit.topics import Topics
+from testkit.traffic import Gateway
+from testkit.waiting import eventually
+
+DEMO_KEY = "demo-key"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest-kind finds the bed's cluster by its name and must neither download a kind nor delete the cluster."""
+    bed = BedState.load()
+    os.environ["DOCKER_HOST"] = bed.docker_host
+    config.option.cluster_name = bed.cluster
+    config.option.keep_cluster = True
+    config.option.kubeconfig = str(bed.kubeconfig)
+    config.option.kind_bin = str(bed.kind)
+    config.option.kind_kubectl_bin = str(bed.kubectl)
+
+
+@pytest.fixture(scope="session")
+def bed() -> BedState:
+    return BedState.load()
+
+
+@pytest.fixture(scope="session")
+def cluster(bed: BedState, kind_cluster: KindCluster) -> Cluster:
+    return Cluster(Path(kind_cluster.kubeconfig_path), Path(kind_cluster.kubectl_path), Path(bed.helm))
 
 
 @pytest.fixture(scope="session")
 def example() -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     return document
+
+
+@pytest.fixture(scope="session")
+def gateway(bed: BedState) -> Gateway:
+    return Gateway(f"http://127.0.0.1:{bed.ports.gateway}", DEMO_KEY)
+
+
+@pytest.fixture(scope="session")
+def arrivals(bed: BedState) -> Arrivals:
+    return Arrivals(bed.database_url, bed.cache_url, f"http://127.0.0.1:{bed.ports.third_party}")
+
+
+@pytest.fixture(scope="session")
+def bootstrap(bed: BedState) -> str:
+    return f"127.0.0.1:{bed.ports.kafka}"
+
+
+@pytest.fixture(scope="session")
+def topics(bootstrap: str) -> Topics:
+    return Topics(kafka_tool, bootstrap)
+
+
+@pytest.fixture(scope="session")
+def lag(bootstrap: str) -> Lag:
+    return Lag(bootstrap)
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster, gateway: Gateway) -> Iterator[Cluster]:
+    """The operator from its chart and the example topology, ready, with its accounts registered."""
+    cluster.install_operator()
+    cluster.kubectl("apply", "-f", str(EXAMPLE))
+    eventually(lambda: cluster.condition("Ready").get("status") == "True", within=180)
+    eventually(lambda: gateway.register_accounts() is None, within=30)
+    yield cluster
+    cluster.kubectl("delete", "mtop", "--all", "-n", NAMESPACE, "--ignore-not-found")

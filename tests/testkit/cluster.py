@@ -51,6 +51,15 @@ class Cluster:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
         self.kubectl("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=30s")
 
+    def install_operator(self) -> None:
+        """`helm upgrade --install` with the images that the bed built."""
+        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in ("gateway", "billing", "sink")]
+        self.helm(
+            "upgrade", "--install", "messaging-operator", str(CHART), "--namespace", "messaging-operator",
+            "--create-namespace", "--wait", "--timeout", "120s",
+            "--set=image.repository=localhost/messaging-operator", "--set=image.tag=dev", *images,
+        )
+
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
         return found

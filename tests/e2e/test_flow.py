@@ -1,0 +1,276 @@
+"""The example topology under traffic and faults: every 202 lands once, everywhere.
+
+The tests run in the order of the file, on one installation; the last one deletes the topology.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from bed.state import BedState
+from confluent_kafka import Producer
+
+from testkit.arrivals import Arrivals, Lag
+from testkit.audit import writes_since
+from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
+from testkit.faults import kill_inside_a_transaction, stopped
+from testkit.topics import Topics
+from testkit.traffic import DOMAINS, Gateway, Traffic
+from testkit.waiting import eventually
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]
+
+DEPLOYMENTS = {
+    "api-gateway", "be-messaging", "billing-marketing", "billing-authentication", "billing-agent-flow",
+    "marketing", "authentication", "agent-flow",
+}
+PARTITIONS = {"postpaid": 6, "prepaid": 6, "marketing": 3, "authentication": 3, "agent-flow": 3}
+ROUNDS = 5
+
+
+def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
+    header, row = cluster.kubectl("get", "mtop", TOPOLOGY, "-n", NAMESPACE).splitlines()
+    assert header.split() == ["NAME", "READY", "TOPICS", "PROCESSORS", "AGE"]
+    assert row.split()[:4] == [TOPOLOGY, "True", "11/11", "8/8"]
+    assert {item["metadata"]["name"] for item in cluster.items("deployment")} >= DEPLOYMENTS
+    resource = cluster.get("mtop", TOPOLOGY)
+    assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
+    actual = {topic["name"]: topic["partitions"] for topic in resource["status"]["topics"]}
+    assert actual.items() >= PARTITIONS.items()
+
+
+def test_at_rest_the_operator_writes_nothing(cluster: Cluster, bed: BedState) -> None:
+    """No create, update, patch or delete by its service account over three resyncs of ten seconds."""
+    with writes_since(bed.audit_log, "system:serviceaccount:messaging-operator:") as written:
+        written.watch(seconds=35)
+    assert written.requests > 0, "the audit log shows no request of the operator at all"
+    assert written.writes == []
+
+
+def test_an_invalid_request_is_told_the_field(gateway: Gateway) -> None:
+    with gateway.client() as client:
+        answer = client.post("/v1/messages", json={"accountId": "account-00", "domain": "marketing", "to": "none", "body": "x"})
+        unauthorized = client.get("/v1/accounts/account-00", headers={"X-API-Key": "wrong"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == "to"
+    assert unauthorized.status_code == 401
+
+
+def roll(cluster: Cluster, deployment: str) -> None:
+    cluster.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", NAMESPACE)
+    cluster.kubectl("rollout", "status", f"deployment/{deployment}", "-n", NAMESPACE, "--timeout=240s")
+
+
+def grow_postpaid(cluster: Cluster) -> None:
+    position = list(PARTITIONS).index("postpaid")
+    cluster.patch_topology([{"op": "replace", "path": f"/spec/topics/{position}/partitions", "value": 12}])
+    eventually(lambda: partitions(cluster, "postpaid") == 12, within=30)
+
+
+def partitions(cluster: Cluster, topic: str) -> int:
+    status = cluster.get("mtop", TOPOLOGY)["status"]["topics"]
+    return next(int(entry["partitions"]) for entry in status if entry["name"] == topic)
+
+
+@pytest.fixture(scope="module")
+def traffic(cluster: Cluster, bed: BedState, gateway: Gateway, topics: Topics, lag: Lag, installed: Cluster) -> Traffic:
+    """Traffic over all domains and both billing types while everything that may happen to a cluster happens."""
+    traffic = Traffic(gateway, rate=RATE, count=200_000).start()
+    eventually(lambda: len(traffic.accepted) > RATE, within=30)
+    kill_inside_a_transaction(cluster, bed, topics, lag, "billing-authentication")
+    grow_postpaid(cluster)
+    for _ in range(ROUNDS):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: roll(cluster, name), sorted(DEPLOYMENTS)))
+    traffic.stop()
+    return traffic
+
+
+RATE = 210
+
+
+def test_nothing_but_a_202_or_a_503_that_says_when_to_retry(traffic: Traffic) -> None:
+    surprising = [
+        answer for answer in traffic.answers
+        if not answer.accepted and not (answer.status == 503 and answer.retry_after)
+    ]
+    assert surprising == []
+
+
+def test_the_traffic_was_enough_to_mean_something(traffic: Traffic) -> None:
+    assert len(traffic.accepted) >= 5_000
+    assert len(traffic.answers) / traffic.seconds >= 200
+
+
+def test_every_202_is_a_sent_row_once(traffic: Traffic, arrivals: Arrivals) -> None:
+    ids = [answer.id for answer in traffic.accepted]
+    assert len(set(ids)) == len(ids)
+    eventually(lambda: not arrivals.missing(ids), within=240, every=2)
+
+
+def test_the_third_party_saw_every_id(traffic: Traffic, arrivals: Arrivals) -> None:
+    assert {answer.id for answer in traffic.accepted} - set(arrivals.calls()) == set()
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_domain_topic_carries_each_id_once(traffic: Traffic, topics: Topics, domain: str) -> None:
+    carried = topics.ids(domain)
+    accepted = {answer.id for answer in traffic.accepted if answer.domain == domain}
+    assert [message_id for message_id, count in carried.items() if count > 1] == []
+    assert accepted - set(carried) == set()
+
+
+def test_the_killed_transaction_was_aborted_and_its_batch_delivered_again(traffic: Traffic, topics: Topics) -> None:
+    """Otherwise the kill did not bite, and 'once' above would prove nothing."""
+    assert traffic.accepted
+    uncommitted = topics.ids("authentication", isolation="read_uncommitted").total()
+    assert uncommitted > topics.ids("authentication").total()
+
+
+def states_by_get(gateway: Gateway, ids: list[str]) -> dict[str, str]:
+    with gateway.client() as client:
+        return {message_id: client.get(f"/v1/messages/{message_id}").json()["state"] for message_id in ids}
+
+
+def test_redis_holds_what_get_says_also_after_flushall(traffic: Traffic, gateway: Gateway, arrivals: Arrivals) -> None:
+    sample = [answer.id for answer in traffic.accepted][:: max(1, len(traffic.accepted) // 300)]
+    expected = dict.fromkeys(sample, "sent")
+    assert arrivals.cached_states(sample) == expected
+    assert states_by_get(gateway, sample) == expected
+    arrivals.flush_cache()
+    assert arrivals.cached_states(sample) == {}
+    assert states_by_get(gateway, sample) == expected
+    assert arrivals.cached_states(sample) == expected
+
+
+def test_partitions_grew_in_kafka_and_cannot_shrink(traffic: Traffic, cluster: Cluster, lag: Lag) -> None:
+    assert traffic.accepted
+    assert lag.partitions_of("postpaid") == 12
+    with pytest.raises(AssertionError, match="partitions can only grow: 12 -> 6"):
+        cluster.patch_topology([{"op": "replace", "path": "/spec/topics/0/partitions", "value": 6}])
+
+
+POISON: dict[str, tuple[bytes, list[tuple[str, bytes]], str]] = {
+    "no JSON": (b"{", [("domain", b"marketing")], "billing-marketing.dlq"),
+    "no message": (b'{"id": 7}', [("domain", b"authentication")], "billing-authentication.dlq"),
+    "a domain that nobody declared": (b"{}", [("domain", b"nowhere")], "billing-marketing.dlq"),
+    "no domain": (b"{}", [], "billing-marketing.dlq"),
+    "nothing at all": (b"", [("domain", b"agent-flow")], "billing-agent-flow.dlq"),
+}
+
+
+@pytest.mark.parametrize("case", POISON)
+def test_poison_is_in_the_dead_letter_topic_once(bootstrap: str, topics: Topics, lag: Lag, case: str) -> None:
+    value, headers, destination = POISON[case]
+    key = f"poison-{case.replace(' ', '-')}"
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce("postpaid", value, key=key, headers=headers)
+    assert producer.flush(10) == 0
+    group = f"{NAMESPACE}.{TOPOLOGY}.{destination.removesuffix('.dlq')}"
+    eventually(lambda: lag.of(group, ["postpaid", "prepaid"]) == 0, within=30)
+    dead = {name: [line for line in topics.lines(name, headers=True) if key in line] for name in dead_letter_topics()}
+    assert {name: len(lines) for name, lines in dead.items() if lines} == {destination: 1}
+    for header in ("dlq_topic:postpaid", "dlq_partition:", "dlq_offset:", "dlq_error_message:", "dlq_attempts:1"):
+        assert header in dead[destination][0]
+
+
+def dead_letter_topics() -> list[str]:
+    return [f"billing-{domain}.dlq" for domain in DOMAINS]
+
+
+def test_poison_on_a_domain_topic_is_in_the_sinks_dead_letter_topic_once(bootstrap: str, topics: Topics, lag: Lag) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce("marketing", b"not a message", key="poison-sink")
+    assert producer.flush(10) == 0
+    eventually(lambda: lag.of(f"{NAMESPACE}.{TOPOLOGY}.marketing", ["marketing"]) == 0, within=30)
+    assert len([line for line in topics.lines("marketing.dlq", headers=True) if "poison-sink" in line]) == 1
+
+
+# Which of the domains a missing processor holds up: its own, or all where everything passes through it.
+HOPS = {
+    "billing-marketing": "marketing", "billing-authentication": "authentication", "billing-agent-flow": "agent-flow",
+    "marketing": "marketing", "authentication": "authentication", "agent-flow": "agent-flow",
+}
+
+
+def processor_path(cluster: Cluster, name: str) -> tuple[str, dict[str, object]]:
+    spec = cluster.get("mtop", TOPOLOGY)["spec"]
+    kind = "billing" if name.startswith("billing-") else "sinks"
+    position = [entry["name"] for entry in spec[kind]].index(name)
+    return f"/spec/{kind}/{position}", spec[kind][position]
+
+
+@pytest.mark.parametrize("name", HOPS)
+def test_removing_a_processor_stops_exactly_its_hop(
+    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str
+) -> None:
+    """Its Deployment goes, its messages wait, all others arrive; put back, it goes on where it stopped."""
+    path, entry = processor_path(cluster, name)
+    cluster.patch_topology([{"op": "remove", "path": path}])
+    eventually(lambda: name not in {item["metadata"]["name"] for item in cluster.items("deployment")}, within=30)
+    eventually(lambda: name not in pods_by_processor(cluster), within=60)
+    answers = {domain: gateway.send("account-00", domain) for domain in DOMAINS}
+    others = [answers[domain].id for domain in DOMAINS if domain != HOPS[name]]
+    eventually(lambda: not arrivals.missing(others), within=30)
+    held = answers[HOPS[name]].id
+    assert arrivals.missing([held]) == [held]
+    cluster.patch_topology([{"op": "add", "path": path.rsplit("/", 1)[0] + "/-", "value": entry}])
+    eventually(lambda: not arrivals.missing([held]), within=60)
+
+
+def pods_by_processor(cluster: Cluster) -> set[str]:
+    return {item["metadata"]["labels"].get("app.kubernetes.io/name", "") for item in cluster.items("pod")}
+
+
+def replicas_path(name: str) -> str:
+    return {"api-gateway": "/spec/gateway/replicas", "be-messaging": "/spec/messaging/replicas"}[name]
+
+
+@pytest.mark.parametrize("name", ["be-messaging", "api-gateway"])
+def test_without_the_front_nothing_is_accepted(cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str) -> None:
+    cluster.patch_topology([{"op": "replace", "path": replicas_path(name), "value": 0}])
+    eventually(lambda: name not in pods_by_processor(cluster), within=60)
+    with pytest.raises(Exception, match="503|refused|disconnected|reset"):
+        answer = gateway.send("account-00", "marketing")
+        raise AssertionError(json.dumps({"status": answer.status}))
+    cluster.patch_topology([{"op": "replace", "path": replicas_path(name), "value": 2}])
+    accepted = eventually(lambda: sent(gateway), within=60)
+    eventually(lambda: not arrivals.missing([accepted]), within=30)
+
+
+def sent(gateway: Gateway) -> str:
+    try:
+        return gateway.send("account-00", "marketing").id
+    except OSError as error:
+        raise AssertionError(str(error)) from error
+
+
+def degraded(cluster: Cluster, word: str) -> Callable[[], bool]:
+    def says_so() -> bool:
+        return any(
+            word in condition.get("message", "").lower()
+            for condition in (cluster.condition("Degraded"), cluster.condition("TopicsReady"))
+        )
+
+    return says_so
+
+
+@pytest.mark.parametrize(("service", "word"), [("redis", "redis"), ("postgres", "database"), ("kafka", "kafka")])
+def test_a_dependency_that_is_away_is_named_within_15_s_and_heals(
+    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, service: str, word: str
+) -> None:
+    with stopped(cluster, service):
+        eventually(degraded(cluster, word), within=15)
+    eventually(lambda: cluster.condition("Ready").get("status") == "True", within=90)
+    eventually(lambda: not degraded(cluster, word)(), within=60)
+    accepted = eventually(lambda: sent(gateway), within=30)
+    eventually(lambda: not arrivals.missing([accepted]), within=60)
+
+
+def test_deleting_the_resource_removes_the_workloads_and_keeps_the_topics(cluster: Cluster, lag: Lag) -> None:
+    cluster.kubectl("delete", "mtop", TOPOLOGY, "-n", NAMESPACE, "--timeout=30s")
+    left = lambda: {item["metadata"]["name"] for item in cluster.items("deployment")} & DEPLOYMENTS  # noqa: E731
+    eventually(lambda: not left(), within=60)
+    assert {name: lag.partitions_of(name) for name in PARTITIONS} == PARTITIONS | {"postpaid": 12}
