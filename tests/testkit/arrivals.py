@@ -64,6 +64,9 @@ class Lag:
         finally:
             consumer.close()
 
+    def partitions_of(self, topic: str) -> int:
+        return len(self._partitions([topic]))
+
     def _partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         known = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(timeout=10).topics
         return [TopicPartition(topic, number) for topic in topics for number in known[topic].partitions]

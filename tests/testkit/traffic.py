@@ -55,9 +55,12 @@ class Gateway:
                 client.put(f"/v1/accounts/{account}", json={"billingType": billing_type}).raise_for_status()
 
     def send(self, account: str, domain: str) -> Answer:
-        """One message, answered."""
+        """One message, answered or not."""
         with self.client() as client:
-            return _answer(account, domain, client.post("/v1/messages", json=_body(account, domain, 0)))
+            try:
+                return _answer(account, domain, client.post("/v1/messages", json=_body(account, domain, 0)))
+            except httpx.TransportError as error:
+                return _unanswered(account, domain, error)
 
 
 def _body(account: str, domain: str, number: int) -> dict[str, str]:
@@ -70,6 +73,10 @@ def _answer(account: str, domain: str, response: httpx.Response) -> Answer:
     retry_after = response.headers.get("Retry-After", "")
     detail = "" if message_id else response.text[:300]
     return Answer(account, domain, response.status_code, message_id, retry_after, detail)
+
+
+def _unanswered(account: str, domain: str, error: httpx.TransportError) -> Answer:
+    return Answer(account, domain, 0, detail=f"{type(error).__name__}: {error}")
 
 
 def messages() -> Iterator[tuple[int, str, str]]:
@@ -124,6 +131,6 @@ class Traffic:
             response = await client.post("/v1/messages", json=_body(account, domain, number))
             answer = _answer(account, domain, response)
         except httpx.TransportError as error:
-            answer = Answer(account, domain, 0, detail=f"{type(error).__name__}: {error}")
+            answer = _unanswered(account, domain, error)
         self.answers.append(answer)
         self.progress(answer)

@@ -1,0 +1,55 @@
+"""The API server's audit log: what one service account asked for, and what it wrote."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completed request of the service account."""
+
+    at: datetime
+    verb: str
+    uri: str
+
+    @property
+    def writes(self) -> bool:
+        return self.verb in WRITES
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Reads a JSON-lines audit log for one user."""
+
+    log: Path
+    user: str
+
+    def requests(self) -> list[Request]:
+        with self.log.open() as lines:
+            return [found for line in lines if self.user in line and (found := self._request(line))]
+
+    def _request(self, line: str) -> Request | None:
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:  # the API server is writing this line just now
+            return None
+        if event["stage"] != "ResponseComplete" or not event["user"]["username"].startswith(self.user):
+            return None
+        return Request(datetime.fromisoformat(event["stageTimestamp"]), event["verb"], event["requestURI"])
+
+    def since_last_write(self) -> Iterator[Request]:
+        """The requests after the last write, oldest first."""
+        requests = self.requests()
+        last = max((number for number, request in enumerate(requests) if request.writes), default=-1)
+        return iter(requests[last + 1 :])
+
+    def quiet_seconds(self) -> float:
+        """How long the user has been reading without writing, between its own requests."""
+        quiet = list(self.since_last_write())
+        return (quiet[-1].at - quiet[0].at).total_seconds() if quiet else 0.0
