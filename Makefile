@@ -68,7 +68,7 @@ chart: venv ## what the Helm chart renders
 
 .PHONY: e2e
 e2e: up ## the whole flow on a real cluster, with faults
-	$(BIN)/python -m e2e
+	$(BIN)/pytest -v tests/e2e
 
 .PHONY: crds
 crds: venv ## generate the CRD from the models

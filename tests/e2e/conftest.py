@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 import yaml
 from bed.services import kafka_tool
-from bed.state import BedState
 from pytest_kind import KindCluster
 
+from bed.state import BedState
 from testkit.arrivals import Arrivals, Lag
-from testkit.cluster import CHART, EXAMPLE, NAMESPACE, Cluster
+from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
 from testkit.topics import Topics
 from testkit.traffic import Gateway
 from testkit.waiting import eventually
-
-DEMO_KEY = "demo-key"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,9 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DOCKER_HOST"] = bed.docker_host
     config.option.cluster_name = bed.cluster
     config.option.keep_cluster = True
-    config.option.kubeconfig = str(bed.kubeconfig)
-    config.option.kind_bin = str(bed.kind)
-    config.option.kind_kubectl_bin = str(bed.kubectl)
+    config.option.kubeconfig = bed.kubeconfig
+    config.option.kind_bin = bed.kind
+    config.option.kind_kubectl_bin = bed.kubectl
 
 
 @pytest.fixture(scope="session")
@@ -49,17 +47,17 @@ def example() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def gateway(bed: BedState) -> Gateway:
-    return Gateway(f"http://127.0.0.1:{bed.ports.gateway}", DEMO_KEY)
+    return Gateway(bed.gateway_url, "demo-key")
 
 
 @pytest.fixture(scope="session")
 def arrivals(bed: BedState) -> Arrivals:
-    return Arrivals(bed.database_url, bed.cache_url, f"http://127.0.0.1:{bed.ports.third_party}")
+    return Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
 
 
 @pytest.fixture(scope="session")
 def bootstrap(bed: BedState) -> str:
-    return f"127.0.0.1:{bed.ports.kafka}"
+    return bed.kafka_bootstrap
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,12 @@ The tests run in the order of the file, on one installation; the last one delete
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from bed.state import BedState
 from confluent_kafka import Producer
 
+from bed.state import BedState
 from testkit.arrivals import Arrivals, Lag
 from testkit.audit import Audit
 from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
@@ -41,7 +42,7 @@ def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
 
 def test_at_rest_the_operator_writes_nothing(bed: BedState) -> None:
     """No create, update, patch or delete by its service account over three resyncs of ten seconds."""
-    audit = Audit(bed.audit_log, "system:serviceaccount:messaging-operator:")
+    audit = Audit(Path(bed.audit_log), "system:serviceaccount:messaging-operator:")
     eventually(lambda: audit.quiet_seconds() >= 10, within=30)
     settled = len([request for request in audit.requests() if request.writes])
     eventually(lambda: audit.quiet_seconds() >= 40, within=60)

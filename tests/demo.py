@@ -1,0 +1,93 @@
+"""`make demo`: the operator, the example topology and a minute of sample traffic on the test bed's cluster.
+
+Shows where every accepted message ended up and exits 1 when the numbers do not balance.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bed.state import BedState
+from testkit.arrivals import Arrivals
+from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
+from testkit.traffic import DOMAINS, Answer, Gateway, Traffic
+from testkit.waiting import eventually
+
+RATE, COUNT = 100, 3_000
+console = Console()
+
+
+def install(cluster: Cluster, gateway: Gateway) -> None:
+    """The three commands of the README's second section."""
+    console.print("[bold]helm upgrade --install[/] messaging-operator charts/messaging-operator")
+    cluster.install_operator()
+    console.print("[bold]kubectl apply[/] -f examples/user-api-messaging.yaml")
+    cluster.kubectl("apply", "-f", str(EXAMPLE))
+    with console.status("waiting until the topology is Ready"):
+        eventually(lambda: cluster.condition("Ready").get("status") == "True", within=240)
+        eventually(lambda: gateway.register_accounts() is None, within=30)
+    console.print(cluster.kubectl("get", "mtop", "-n", NAMESPACE))
+
+
+def send(gateway: Gateway) -> Traffic:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"POST /v1/messages, {RATE}/s", total=COUNT)
+        traffic = Traffic(gateway, RATE, COUNT, progress=lambda _: progress.advance(task)).start()
+        traffic.join()
+    return traffic
+
+
+def delivered(arrivals: Arrivals, accepted: list[Answer]) -> dict[str, str]:
+    """States by id once every accepted message is sent, or after a minute as they are."""
+    ids = [answer.id for answer in accepted]
+    with console.status("waiting for the last messages"):
+        try:
+            eventually(lambda: not arrivals.missing(ids), within=60, every=1)
+        except AssertionError:
+            console.print("[red]not every accepted message was sent within a minute[/]")
+    return arrivals.states()
+
+
+def table(traffic: Traffic, states: dict[str, str], arrivals: Arrivals) -> Table:
+    calls, cached = arrivals.calls(), arrivals.cached_states(answer.id for answer in traffic.accepted)
+    result = Table("domain", "POST", "202", "row sent", "third party", "in Redis", title="from POST to row")
+    for domain in DOMAINS:
+        posted = [answer for answer in traffic.answers if answer.domain == domain]
+        ids = [answer.id for answer in posted if answer.accepted]
+        columns = len(posted), len(ids), sum(states.get(i) == "sent" for i in ids), sum(i in calls for i in ids)
+        result.add_row(domain, *map(str, columns), str(sum(cached.get(i) == "sent" for i in ids)))
+    return result
+
+
+def hints(bed: BedState) -> str:
+    return "\n".join([
+        "", "The cluster stays up. Look around:",
+        f"  export KUBECONFIG={bed.kubeconfig} PATH={Path(bed.kubectl).parent}:$PATH",
+        f"  kubectl get mtop,deployments,pods -n {NAMESPACE}",
+        f"  kubectl describe mtop -n {NAMESPACE}",
+        f"  curl -H 'X-API-Key: demo-key' {bed.gateway_url}/v1/accounts/account-00",
+        "  edit examples/user-api-messaging.yaml and kubectl apply -f it", "Tear down:", "  make down",
+    ])
+
+
+def main() -> int:
+    bed = BedState.load()
+    cluster = Cluster(Path(bed.kubeconfig), Path(bed.kubectl), Path(bed.helm))
+    gateway = Gateway(bed.gateway_url, "demo-key")
+    arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
+    install(cluster, gateway)
+    traffic = send(gateway)
+    states = delivered(arrivals, traffic.accepted)
+    console.print(table(traffic, states, arrivals))
+    console.print("answers by status:", dict(Counter(answer.status for answer in traffic.answers)))
+    console.print(hints(bed), highlight=False, soft_wrap=True)
+    return 0 if all(states.get(answer.id) == "sent" for answer in traffic.accepted) and traffic.accepted else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
