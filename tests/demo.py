@@ -29,7 +29,7 @@ def install(cluster: Cluster, gateway: Gateway) -> None:
     cluster.kubectl("apply", "-f", str(EXAMPLE))
     with console.status("waiting until the topology is Ready"):
         eventually(lambda: cluster.condition("Ready").get("status") == "True", within=240)
-        eventually(lambda: gateway.register_accounts() is None, within=30)
+        eventually(gateway.accounts_registered, within=30)
     console.print(cluster.kubectl("get", "mtop", "-n", NAMESPACE))
 
 
@@ -65,14 +65,19 @@ def table(traffic: Traffic, states: dict[str, str], arrivals: Arrivals) -> Table
 
 
 def hints(bed: BedState) -> str:
-    return "\n".join([
-        "", "The cluster stays up. Look around:",
-        f"  export KUBECONFIG={bed.kubeconfig} PATH={Path(bed.kubectl).parent}:$PATH",
-        f"  kubectl get mtop,deployments,pods -n {NAMESPACE}",
-        f"  kubectl describe mtop -n {NAMESPACE}",
-        f"  curl -H 'X-API-Key: demo-key' {bed.gateway_url}/v1/accounts/account-00",
-        "  edit examples/user-api-messaging.yaml and kubectl apply -f it", "Tear down:", "  make down",
-    ])
+    return "\n".join(
+        [
+            "",
+            "The cluster stays up. Look around:",
+            f"  export KUBECONFIG={bed.kubeconfig} PATH={Path(bed.kubectl).parent}:$PATH",
+            f"  kubectl get mtop,deployments,pods -n {NAMESPACE}",
+            f"  kubectl describe mtop -n {NAMESPACE}",
+            f"  curl -H 'X-API-Key: demo-key' {bed.gateway_url}/v1/accounts/account-00",
+            "  edit examples/user-api-messaging.yaml and kubectl apply -f it",
+            "Tear down:",
+            "  make down",
+        ]
+    )
 
 
 def main() -> int:

@@ -16,8 +16,12 @@ class Model(BaseModel):
     """A value of the contract. Unknown fields are refused, so that a typo is an error and not a default."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True,
-        serialize_by_alias=True, extra="forbid", frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
     )
 
 
@@ -58,4 +62,4 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 def seconds(duration: Duration) -> float:
     """`200ms` → 0.2, `1h` → 3600.0."""
     digits = duration.rstrip("dhms")
-    return int(digits) * _UNITS[duration[len(digits):]]
+    return int(digits) * _UNITS[duration[len(digits) :]]

@@ -37,11 +37,15 @@ def _status_schema() -> Schema:
 def _object_schema() -> Schema:
     spec = structural_schema(TopologySpec) | {"x-kubernetes-validations": list(SPEC_RULES)}
     return {
-        "type": "object", "required": ["spec"],
+        "type": "object",
+        "required": ["spec"],
         "description": "A whole messaging flow: topics, processors and their configuration, declared at once.",
         "properties": {
-            "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"},
-            "spec": spec, "status": _status_schema(),
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": _status_schema(),
         },
     }
 
@@ -49,12 +53,17 @@ def _object_schema() -> Schema:
 def custom_resource_definition() -> dict[str, Any]:
     """The CRD as a Kubernetes object."""
     version = {
-        "name": VERSION, "served": True, "storage": True, "subresources": {"status": {}},
-        "additionalPrinterColumns": COLUMNS, "schema": {"openAPIV3Schema": _object_schema()},
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": COLUMNS,
+        "schema": {"openAPIV3Schema": _object_schema()},
     }
     names = {"kind": KIND, "plural": PLURAL, "singular": KIND.lower(), "shortNames": ["mtop"], "categories": ["all"]}
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{PLURAL}.{GROUP}"},
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }

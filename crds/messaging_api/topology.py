@@ -100,9 +100,16 @@ class Topic(Model):
     name: TopicName
     partitions: Annotated[
         int,
-        Field(ge=1, le=1000, json_schema_extra=rules(cel(
-            "self >= oldSelf", expression="'partitions can only grow: %d -> %d'.format([oldSelf, self])",
-        ))),
+        Field(
+            ge=1,
+            le=1000,
+            json_schema_extra=rules(
+                cel(
+                    "self >= oldSelf",
+                    expression="'partitions can only grow: %d -> %d'.format([oldSelf, self])",
+                )
+            ),
+        ),
     ]
     config: TopicConfig = {}
 

@@ -76,6 +76,6 @@ def installed(cluster: Cluster, gateway: Gateway) -> Iterator[Cluster]:
     cluster.install_operator()
     cluster.kubectl("apply", "-f", str(EXAMPLE))
     eventually(lambda: cluster.condition("Ready").get("status") == "True", within=180)
-    eventually(lambda: gateway.register_accounts() is None, within=30)
+    eventually(gateway.accounts_registered, within=30)
     yield cluster
     cluster.kubectl("delete", "mtop", "--all", "-n", NAMESPACE, "--ignore-not-found")

@@ -22,18 +22,28 @@ from testkit.waiting import eventually
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]
 
 DEPLOYMENTS = {
-    "api-gateway", "be-messaging", "billing-marketing", "billing-authentication", "billing-agent-flow",
-    "marketing", "authentication", "agent-flow",
+    "api-gateway",
+    "be-messaging",
+    "billing-marketing",
+    "billing-authentication",
+    "billing-agent-flow",
+    "marketing",
+    "authentication",
+    "agent-flow",
 }
 PARTITIONS = {"postpaid": 6, "prepaid": 6, "marketing": 3, "authentication": 3, "agent-flow": 3}
 ROUNDS = 5
+
+
+def deployments(cluster: Cluster) -> set[str]:
+    return {item["metadata"]["name"] for item in cluster.items("deployment")}
 
 
 def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
     header, row = cluster.kubectl("get", "mtop", TOPOLOGY, "-n", NAMESPACE).splitlines()
     assert header.split() == ["NAME", "READY", "TOPICS", "PROCESSORS", "AGE"]
     assert row.split()[:4] == [TOPOLOGY, "True", "11/11", "8/8"]
-    assert {item["metadata"]["name"] for item in cluster.items("deployment")} >= DEPLOYMENTS
+    assert deployments(cluster) >= DEPLOYMENTS
     resource = cluster.get("mtop", TOPOLOGY)
     assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
     actual = {topic["name"]: topic["partitions"] for topic in resource["status"]["topics"]}
@@ -51,7 +61,8 @@ def test_at_rest_the_operator_writes_nothing(bed: BedState) -> None:
 
 def test_an_invalid_request_is_told_the_field(gateway: Gateway) -> None:
     with gateway.client() as client:
-        answer = client.post("/v1/messages", json={"accountId": "account-00", "domain": "marketing", "to": "none", "body": "x"})
+        message = {"accountId": "account-00", "domain": "marketing", "to": "none", "body": "x"}
+        answer = client.post("/v1/messages", json=message)
         unauthorized = client.get("/v1/accounts/account-00", headers={"X-API-Key": "wrong"})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -94,7 +105,8 @@ RATE = 210
 
 def test_nothing_but_a_202_or_a_503_that_says_when_to_retry(traffic: Traffic) -> None:
     surprising = [
-        answer for answer in traffic.answers
+        answer
+        for answer in traffic.answers
         if not answer.accepted and not (answer.status == 503 and answer.retry_after)
     ]
     assert surprising == []
@@ -153,12 +165,12 @@ def test_partitions_grew_in_kafka_and_cannot_shrink(traffic: Traffic, cluster: C
         cluster.patch_topology([{"op": "replace", "path": "/spec/topics/0/partitions", "value": 6}])
 
 
-POISON: dict[str, tuple[bytes, list[tuple[str, bytes]], str]] = {
-    "no JSON": (b"{", [("domain", b"marketing")], "billing-marketing.dlq"),
-    "no message": (b'{"id": 7}', [("domain", b"authentication")], "billing-authentication.dlq"),
-    "a domain that nobody declared": (b"{}", [("domain", b"nowhere")], "billing-marketing.dlq"),
-    "no domain": (b"{}", [], "billing-marketing.dlq"),
-    "nothing at all": (b"", [("domain", b"agent-flow")], "billing-agent-flow.dlq"),
+POISON: dict[str, tuple[bytes, dict[str, str | bytes | None], str]] = {
+    "no JSON": (b"{", {"domain": b"marketing"}, "billing-marketing.dlq"),
+    "no message": (b'{"id": 7}', {"domain": b"authentication"}, "billing-authentication.dlq"),
+    "a domain that nobody declared": (b"{}", {"domain": b"nowhere"}, "billing-marketing.dlq"),
+    "no domain": (b"{}", {}, "billing-marketing.dlq"),
+    "nothing at all": (b"", {"domain": b"agent-flow"}, "billing-agent-flow.dlq"),
 }
 
 
@@ -181,7 +193,7 @@ def dead_letter_topics() -> list[str]:
     return [f"billing-{domain}.dlq" for domain in DOMAINS]
 
 
-def test_poison_on_a_domain_topic_is_in_the_sinks_dead_letter_topic_once(bootstrap: str, topics: Topics, lag: Lag) -> None:
+def test_poison_on_a_domain_topic_is_dead_lettered_by_its_sink_once(bootstrap: str, topics: Topics, lag: Lag) -> None:
     producer = Producer({"bootstrap.servers": bootstrap})
     producer.produce("marketing", b"not a message", key="poison-sink")
     assert producer.flush(10) == 0
@@ -191,8 +203,12 @@ def test_poison_on_a_domain_topic_is_in_the_sinks_dead_letter_topic_once(bootstr
 
 # Which of the domains a missing processor holds up: its own, or all where everything passes through it.
 HOPS = {
-    "billing-marketing": "marketing", "billing-authentication": "authentication", "billing-agent-flow": "agent-flow",
-    "marketing": "marketing", "authentication": "authentication", "agent-flow": "agent-flow",
+    "billing-marketing": "marketing",
+    "billing-authentication": "authentication",
+    "billing-agent-flow": "agent-flow",
+    "marketing": "marketing",
+    "authentication": "authentication",
+    "agent-flow": "agent-flow",
 }
 
 
@@ -210,7 +226,7 @@ def test_removing_a_processor_stops_exactly_its_hop(
     """Its Deployment goes, its messages wait, all others arrive; put back, it goes on where it stopped."""
     path, entry = processor_path(cluster, name)
     cluster.patch_topology([{"op": "remove", "path": path}])
-    eventually(lambda: name not in {item["metadata"]["name"] for item in cluster.items("deployment")}, within=30)
+    eventually(lambda: name not in deployments(cluster), within=30)
     eventually(lambda: name not in pods_by_processor(cluster), within=60)
     answers = {domain: gateway.send("account-00", domain) for domain in DOMAINS}
     others = [answers[domain].id for domain in DOMAINS if domain != HOPS[name]]
@@ -230,7 +246,9 @@ def replicas_path(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["be-messaging", "api-gateway"])
-def test_without_the_front_nothing_is_accepted(cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str) -> None:
+def test_without_the_front_nothing_is_accepted(
+    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str
+) -> None:
     cluster.patch_topology([{"op": "replace", "path": replicas_path(name), "value": 0}])
     eventually(lambda: name not in pods_by_processor(cluster), within=60)
     assert gateway.send("account-00", "marketing").status == (503 if name == "be-messaging" else 0)
@@ -263,6 +281,5 @@ def test_a_dependency_that_is_away_is_named_within_15_s_and_heals(
 
 def test_deleting_the_resource_removes_the_workloads_and_keeps_the_topics(cluster: Cluster, lag: Lag) -> None:
     cluster.kubectl("delete", "mtop", TOPOLOGY, "-n", NAMESPACE, "--timeout=30s")
-    left = lambda: {item["metadata"]["name"] for item in cluster.items("deployment")} & DEPLOYMENTS  # noqa: E731
-    eventually(lambda: not left(), within=60)
+    eventually(lambda: not DEPLOYMENTS & deployments(cluster), within=60)
     assert {name: lag.partitions_of(name) for name in PARTITIONS} == PARTITIONS | {"postpaid": 12}

@@ -1,9 +1,10 @@
-"""Where messages end up: rows, Redis entries, third-party calls, records; read from outside, with the parts' own tools."""
+"""Where messages end up: rows, Redis entries, third-party calls; read from outside."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 import httpx
 import redis
@@ -38,7 +39,7 @@ class Arrivals:
         """State by message id as Redis holds it; an id that Redis does not hold is left out."""
         wanted = list(ids)
         with redis.Redis.from_url(self.cache_url, decode_responses=True, socket_timeout=5) as client:
-            found = client.mget([message_cache_key(message_id) for message_id in wanted]) if wanted else []
+            found = client.mget([message_cache_key(UUID(message_id)) for message_id in wanted]) if wanted else []
         return {key: json.loads(value)["state"] for key, value in zip(wanted, found, strict=True) if value}
 
     def flush_cache(self) -> None:

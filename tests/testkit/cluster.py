@@ -25,7 +25,9 @@ class Cluster:
 
     def _run(self, *command: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
-        return subprocess.run(command, input=stdin, text=True, capture_output=True, env=environment, timeout=300)
+        return subprocess.run(
+            command, input=stdin, text=True, capture_output=True, env=environment, timeout=300, check=False
+        )
 
     def _checked(self, *command: str | Path, stdin: str | None = None) -> str:
         done = self._run(*command, stdin=stdin)
@@ -53,11 +55,22 @@ class Cluster:
 
     def install_operator(self) -> None:
         """`helm upgrade --install` with the images that the bed built."""
-        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in ("gateway", "billing", "sink")]
+        kinds = "gateway", "billing", "sink"
+        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in kinds]
         self.helm(
-            "upgrade", "--install", "messaging-operator", str(CHART), "--namespace", "messaging-operator",
-            "--create-namespace", "--wait", "--timeout", "120s",
-            "--set=image.repository=localhost/messaging-operator", "--set=image.tag=dev", *images,
+            "upgrade",
+            "--install",
+            "messaging-operator",
+            str(CHART),
+            "--namespace",
+            "messaging-operator",
+            "--create-namespace",
+            "--wait",
+            "--timeout",
+            "120s",
+            "--set=image.repository=localhost/messaging-operator",
+            "--set=image.tag=dev",
+            *images,
         )
 
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:

@@ -23,8 +23,17 @@ class Topics:
         """Every record of a topic, one line each; waits 8 s after the last one."""
         properties = ["--formatter-property", "print.headers=true"] if headers else []
         output = self.tool(
-            CONSUMER, "--bootstrap-server", self.bootstrap, "--topic", topic, "--from-beginning",
-            "--isolation-level", isolation, "--timeout-ms", "8000", *properties,
+            CONSUMER,
+            "--bootstrap-server",
+            self.bootstrap,
+            "--topic",
+            topic,
+            "--from-beginning",
+            "--isolation-level",
+            isolation,
+            "--timeout-ms",
+            "8000",
+            *properties,
         )
         return [line for line in output.splitlines() if line]
 
@@ -35,6 +44,11 @@ class Topics:
     def transaction_is_open(self, transactional_id: str) -> bool:
         """Whether the broker has an ongoing transaction of that id (KIP-664's tool)."""
         output = self.tool(
-            TRANSACTIONS, "--bootstrap-server", self.bootstrap, "describe", "--transactional-id", transactional_id,
+            TRANSACTIONS,
+            "--bootstrap-server",
+            self.bootstrap,
+            "describe",
+            "--transactional-id",
+            transactional_id,
         )
         return "Ongoing" in output

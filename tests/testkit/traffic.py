@@ -49,10 +49,13 @@ class Gateway:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=2)
         return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": self.api_key}, timeout=15, limits=limits)
 
-    def register_accounts(self) -> None:
+    def accounts_registered(self) -> bool:
+        """True once every account exists; fails while one cannot be written."""
         with self.client() as client:
             for account, billing_type in ACCOUNTS.items():
-                client.put(f"/v1/accounts/{account}", json={"billingType": billing_type}).raise_for_status()
+                answer = client.put(f"/v1/accounts/{account}", json={"billingType": billing_type})
+                assert answer.is_success, answer.text
+        return True
 
     def send(self, account: str, domain: str) -> Answer:
         """One message, answered or not."""

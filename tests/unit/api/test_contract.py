@@ -28,7 +28,7 @@ def test_source_roots_are_not_packages() -> None:
 
 def test_the_example_is_a_valid_topology() -> None:
     spec = TopologySpec.model_validate(yaml.safe_load(EXAMPLE.read_text())["spec"])
-    assert [billing.name for billing in spec.billing] == ["billing-marketing", "billing-authentication", "billing-agent-flow"]
+    assert [billing.domain for billing in spec.billing] == ["marketing", "authentication", "agent-flow"]
 
 
 def test_an_unknown_field_is_refused_by_name() -> None:
