@@ -1,0 +1,72 @@
+"""`python -m bed`: the test bed's command line, with PYTHONPATH=tests.
+
+up      engine, images, cluster and the services in it; repeat it as you like
+down    the cluster away, and the engine if it was ours and nobody else uses it
+status  what is up and where, as JSON
+base    the base image for the project's images, and its Python, as JSON
+images  build the project's images
+load    load the named images into the cluster
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+
+from bed import cache, cluster, engine, images
+from bed.shell import BedError, say
+from bed.state import BedState, cluster_folder, cluster_name
+
+
+def up() -> None:
+    started = time.monotonic()
+    with cache.locked(cluster_name()):
+        state = cluster.up(engine.ready())
+    say(f"{state.cluster} is up after {time.monotonic() - started:.0f} s")
+
+
+def down() -> None:
+    with cache.locked(cluster_name()):
+        if cluster_folder().exists():
+            engine.ready()
+            cluster.remove()
+    engine.stop_if_unused()
+
+
+def status() -> None:
+    print(json.dumps(asdict(BedState.load()), indent=1))
+
+
+def base() -> None:
+    print(json.dumps(asdict(images.base(engine.ready()))))
+
+
+def build_images() -> None:
+    images.build_project(engine.ready())
+
+
+def load(names: list[str]) -> None:
+    state = BedState.load()
+    engine.ready()
+    images.load(state.kind, state.cluster, names)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("bed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "down", "status", "base", "images", "load"])
+    parser.add_argument("names", nargs="*", help="images, for load")
+    asked = parser.parse_args()
+    commands = {"up": up, "down": down, "status": status, "base": base, "images": build_images}
+    try:
+        load(asked.names) if asked.command == "load" else commands[asked.command]()
+    except BedError as error:
+        print(f"bed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bed: interrupted; repeat the command to go on where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,200 @@
+"""The Docker engine: the machine's own where it can pull images, else one that we start and stop.
+
+`cluster` and `images` call `ready()` before anything else; from then on every `docker`, `kind` and
+test process finds the engine through DOCKER_HOST. Where images come from follows from it: pulled
+with the machine's engine, built with ours. Promises: ours lives in the cache folder, writes no
+firewall rules, and `stop_if_unused()` leaves the machine as it was.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bed import cache
+from bed.shell import BedError, require, run, say, succeeds
+
+HERE = Path(__file__).parent
+PULLED_NODE = "kindest/node:v1.37.0"  # the one that the kind of programs/go.mod was released with
+PULLED_BASE = "python:3.12-slim"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`pulls`: images come from a registry; else they are built from package registries."""
+
+    host: str
+    pulls: bool
+
+
+def ready() -> Engine:
+    os.environ["DOCKER_BUILDKIT"] = "0"  # Debian's docker.io comes without buildx
+    engine = machine_engine() or own_engine()
+    if engine.host:
+        os.environ["DOCKER_HOST"] = engine.host
+    return engine
+
+
+def machine_engine() -> Engine | None:
+    if own_process() or not shutil.which("docker") or not succeeds("docker", "version", timeout=20):
+        return None
+    pulls = all(present(image) or pull(image) for image in (PULLED_NODE, PULLED_BASE))
+    return Engine(os.environ.get("DOCKER_HOST", ""), pulls=True) if pulls else None
+
+
+def present(image: str) -> bool:
+    return succeeds("docker", "image", "inspect", image)
+
+
+def pull(image: str) -> bool:
+    say(f"docker pull {image}")
+    return succeeds("docker", "pull", "--quiet", image)
+
+
+def folder() -> Path:
+    return cache.root() / "engine"
+
+
+def own_engine() -> Engine:
+    os.environ["DOCKER_HOST"] = own_host()
+    with cache.locked("engine"):
+        if not own_process():
+            start()
+    return Engine(own_host(), pulls=False)
+
+
+def own_host() -> str:
+    return f"unix://{folder()}/docker.sock"
+
+
+def start() -> None:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise BedError(
+            "no Docker engine that can pull images answers (`docker version`): start one;"
+            " only root on Debian can have one made here"
+        )
+    require("dockerd", "docker.io iptables")
+    folder().mkdir(exist_ok=True)
+    remember_machine()
+    write_configuration()
+    with (folder() / "dockerd.log").open("ab") as log:
+        # Its own mount namespace: whatever way it ends, no mount stays behind on the machine.
+        # Its own session: Ctrl-C in a terminal ends the caller, not the engine.
+        process = subprocess.Popen(
+            [
+                *("unshare", "--mount", "--propagation", "slave"),
+                *("dockerd", "--config-file", folder() / "daemon.json"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    await_engine(process)
+
+
+def await_engine(process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not succeeds("docker", "version", timeout=20):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = (folder() / "dockerd.log").read_text(errors="replace").splitlines()
+            raise BedError("dockerd does not start:\n" + "\n".join(log[-10:]))
+        time.sleep(0.1)
+    say(f"started an own Docker engine: DOCKER_HOST={os.environ['DOCKER_HOST']}")
+
+
+def write_configuration() -> None:
+    """Without iptables, masquerading and forwarding dockerd leaves the machine's network alone;
+    published ports are served by its proxy, and nothing in here needs to reach the outside."""
+    runtime = folder() / "runc"
+    # A fixed interpreter: the one on PATH may be a slow shim, and this runs for every container.
+    interpreter = Path(sys.executable).resolve()
+    runtime.write_text(f"#!{interpreter} -IS\n" + (HERE / "runc.py").read_text())
+    runtime.chmod(0o755)
+    configuration = {
+        "hosts": [own_host()],
+        "data-root": str(folder() / "data"),
+        "exec-root": str(folder() / "exec"),
+        "pidfile": str(folder() / "dockerd.pid"),
+        "runtimes": {"bed": {"path": str(runtime)}},
+        "default-runtime": "bed",
+        "storage-driver": "overlay2",
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        "default-cgroupns-mode": "private",
+        "bridge": "none",
+        "iptables": False,
+        "ip6tables": False,
+        "ip-forward": False,
+        "ip-masq": False,
+    }
+    (folder() / "daemon.json").write_text(json.dumps(configuration, indent=1))
+
+
+def own_process() -> int | None:
+    """The process id of our dockerd, if it runs; a pid file can be stale, its number reused."""
+    try:
+        pid = int((folder() / "dockerd.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if str(folder()) in command else None
+
+
+FOOTPRINT = [Path("/etc/docker"), Path("/run/docker"), Path("/run/containerd")]
+
+
+def remember_machine() -> None:
+    """Notes which of dockerd's folders were there before it; once, not after a crash of ours."""
+    note = folder() / "before.json"
+    if not note.exists():
+        cgroups = [path / "docker" for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir()]
+        absent = [str(path) for path in FOOTPRINT + cgroups if not path.exists()]
+        note.write_text(json.dumps(absent))
+
+
+def stop_if_unused() -> None:
+    """Stops our engine when no container is left in it, and takes away what it left behind."""
+    with cache.locked("engine"):
+        if pid := own_process():
+            os.environ["DOCKER_HOST"] = own_host()
+            if left := run("docker", "ps", "--all", "--format", "{{.Names}}").split():
+                say(f"the Docker engine stays: it still has {', '.join(left)}")
+                return
+            run("docker", "network", "prune", "--force")
+            end(pid)
+            say("stopped our Docker engine")
+        restore_machine()
+
+
+def end(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while own_process():
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def restore_machine() -> None:
+    note = folder() / "before.json"
+    if not note.exists():
+        return
+    for path in map(Path, json.loads(note.read_text())):
+        if path.is_relative_to("/sys/fs/cgroup"):
+            remove_cgroups(path)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    note.unlink()
+
+
+def remove_cgroups(top: Path) -> None:
+    """Control groups are folders that only rmdir can remove, the innermost first."""
+    if top.exists():
+        for path in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+            path.rmdir()
+        top.rmdir()

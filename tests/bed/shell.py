@@ -1,0 +1,90 @@
+"""Commands and progress lines: every other module of the bed runs programs through here.
+
+Promises: a failing command ends in a BedError that names it and shows its last lines; a program
+that is missing is installed from Debian where we may, else the error says what to install.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LAST_LINES = 15
+
+
+class BedError(Exception):
+    """Something the person in front of the terminal has to know; the message says what to do."""
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    say(f"{text} ...")
+    started = time.monotonic()
+    yield
+    say(f"{text}: {time.monotonic() - started:.0f} s")
+
+
+def run(
+    *command: str | Path,
+    stdin: str | None = None,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    timeout: float | None = None,
+) -> str:
+    """Runs one command to its end and returns what it printed."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin,
+            cwd=cwd,
+            env=os.environ | (env or {}),
+            timeout=timeout,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise BedError(f"{words[0]} is missing: install it, then repeat") from error
+    except subprocess.TimeoutExpired as error:
+        raise BedError(f"{' '.join(words[:6])}: no answer within {timeout:.0f} s") from error
+    if done.returncode:
+        raise BedError(failure(words, done.returncode, done.stdout + done.stderr))
+    return done.stdout
+
+
+def failure(words: list[str], code: int, output: str) -> str:
+    tail = "\n".join(output.strip().splitlines()[-LAST_LINES:])
+    return f"{' '.join(words[:6])}: exit code {code}\n{tail}"
+
+
+def succeeds(*command: str | Path, timeout: float | None = None) -> bool:
+    try:
+        run(*command, timeout=timeout)
+    except BedError:
+        return False
+    return True
+
+
+def require(program: str, package: str) -> None:
+    """Makes sure that `program` can be run: installs the Debian package that brings it."""
+    if shutil.which(program):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise BedError(f"{program} is missing: install it ({package} on Debian), then repeat")
+    with step(f"apt-get install {package}"):
+        quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        run("apt-get", "update", "-qq", env=quiet)
+        run(
+            *("apt-get", "install", "-y", "--no-install-recommends"),
+            # Files that the machine's owner changed stay as they are, without a question.
+            *("-o", "Dpkg::Options::=--force-confold", *package.split()),
+            env=quiet,
+        )

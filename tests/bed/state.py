@@ -1,0 +1,91 @@
+"""What is up and where: written by `cluster`, read by tests, the Makefile and people.
+
+Promises: the file exists only for a cluster that was completely made, and `load()` says how to
+make one where there is none.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bed import cache
+from bed.shell import BedError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PASSWORD = "messaging"  # of a database that only this machine reaches
+
+
+@dataclass(frozen=True)
+class Ports:
+    """On 127.0.0.1 of the host, each the way to one NodePort of the cluster."""
+
+    gateway: int
+    kafka: int
+    postgres: int
+    redis: int
+    third_party: int
+
+
+@dataclass(frozen=True)
+class BedState:
+    cluster: str
+    kubeconfig: str
+    kind: str
+    kubectl: str
+    helm: str
+    docker_host: str
+    node_image: str
+    ports: Ports
+    audit_log: str
+    inputs: str  # digest of what the cluster was made from
+
+    @classmethod
+    def load(cls) -> "BedState":
+        try:
+            content = json.loads(state_file().read_text())
+        except FileNotFoundError as error:
+            raise BedError("no cluster is up for this checkout: `python -m bed up`") from error
+        return cls(**content | {"ports": Ports(**content["ports"])})
+
+    def save(self) -> None:
+        scratch = state_file().with_suffix(".partial")
+        scratch.write_text(json.dumps(asdict(self), indent=1))
+        scratch.rename(state_file())
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.gateway}"
+
+    @property
+    def third_party_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.third_party}"
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        return f"127.0.0.1:{self.ports.kafka}"
+
+    @property
+    def database_url(self) -> str:
+        return database_url("127.0.0.1", self.ports.postgres)
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://127.0.0.1:{self.ports.redis}/0"
+
+
+def database_url(host: str, port: int) -> str:
+    return f"postgresql+psycopg://messaging:{PASSWORD}@{host}:{port}/postgres"
+
+
+def cluster_name() -> str:
+    """Of this checkout: two checkouts on one machine have two clusters."""
+    return f"mtop-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]}"
+
+
+def cluster_folder() -> Path:
+    return cache.root() / "clusters" / cluster_name()
+
+
+def state_file() -> Path:
+    return cluster_folder() / "state.json"
