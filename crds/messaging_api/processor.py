@@ -52,12 +52,18 @@ class MessagingConfig(KafkaProcessorConfig):
 
 
 class BillingConfig(KafkaProcessorConfig):
-    """A billing processor consumes `inputs` as group `group_id`, charges `domain`, writes to `output`."""
+    """A billing processor consumes `inputs` as group `group_id`, charges `domain`, writes to `output`.
+
+    Every billing processor of a topic sees all its records, and a record that belongs to none of `domains` must be
+    dead-lettered once: by the one processor that has the topic in `unrouted`.
+    """
 
     kind: Literal["billing"] = "billing"
     group_id: str
     inputs: list[TopicName]
     domain: Domain
+    domains: list[Domain]
+    unrouted: list[TopicName] = []
     output: TopicName
     tariff: Tariff
     dead_letter_topic: TopicName

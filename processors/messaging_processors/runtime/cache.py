@@ -1,0 +1,75 @@
+"""Redis, best effort; be-messaging and the sinks call it. The only `redis` import.
+
+Promise: an absent, silent or full Redis costs at most `_DEADLINE` a second and nothing but speed: reads find nothing,
+writes are lost, and health tells.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from messaging_processors.runtime.health import Health
+
+REDIS = "redis"
+_DEADLINE = 0.2
+_PAUSE = 1.0
+
+
+class Cache:
+    """Texts by key, each for `ttl` seconds. Thread-safe."""
+
+    def __init__(self, url: str, ttl: float, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
+        # The client's own retries would stretch one call on a dead Redis to seconds, on a silent one to a minute.
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=_DEADLINE, socket_connect_timeout=_DEADLINE, retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
+        self._ttl_ms = int(ttl * 1000)
+        self._health = health
+        self._clock = clock
+        self._not_before = 0.0
+
+    def get(self, key: str) -> str | None:
+        """The text under `key`; None when there is none or Redis is away."""
+        found: list[object] = []
+        self._attempt(lambda: found.append(self._redis.get(key)))
+        return str(found[0]) if found and found[0] is not None else None
+
+    def put(self, key: str, value: str) -> bool:
+        """Sets `key`; False when Redis is away."""
+        return self.put_many({key: value})
+
+    def put_absent(self, key: str, value: str) -> bool:
+        """Sets `key` only where there is nothing yet: what was read elsewhere never replaces what is newer."""
+        return self._attempt(lambda: self._redis.set(key, value, px=self._ttl_ms, nx=True))
+
+    def put_many(self, pairs: Mapping[str, str]) -> bool:
+        """Sets all of `pairs` in one round trip; False when Redis is away."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, value in pairs.items():
+            pipeline.set(key, value, px=self._ttl_ms)
+        return self._attempt(pipeline.execute)
+
+    def drop(self, key: str) -> bool:
+        """Forgets `key`; False when Redis is away."""
+        return self._attempt(lambda: self._redis.delete(key))
+
+    def probe(self) -> bool:
+        """Whether Redis answers; health is told."""
+        return self._attempt(self._redis.ping)
+
+    def _attempt(self, call: Callable[[], object]) -> bool:
+        """After a failure nobody tries for a second, so that a silent Redis doesn't slow every record down."""
+        if self._clock() < self._not_before:
+            return False
+        try:
+            call()
+        except redis.RedisError as error:
+            self._not_before = self._clock() + _PAUSE
+            self._health.away(REDIS, str(error) or type(error).__name__, required=False)
+            return False
+        self._health.back(REDIS)
+        return True

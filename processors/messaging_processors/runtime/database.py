@@ -1,0 +1,81 @@
+"""PostgreSQL: connections with deadlines, the schema, and which errors mean that the database is away.
+
+Called by be-messaging and the sinks. Promise: no call waits longer than a few seconds, and `transaction` raises `Away`
+for exactly the errors that no record is to blame for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.schema import metadata
+
+DATABASE = "database"
+_CONNECT_SECONDS = 2
+_STATEMENT_MS = 5000
+_SCHEMA_LOCK = 0x6D746F70
+"""Any number, the same in every processor."""
+
+# SQLSTATE classes and codes: connection, authorization, no such database, rollback (deadlock, serialization),
+# resources (disk full, too many connections), operator (shutdown, statement timeout), system; read-only, lock timeout.
+_AWAY_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
+_AWAY_CODES = ("25006", "55P03")
+
+
+def connect(url: str) -> Engine:
+    """A small pool of connections that are tried before use. Connects at the first use, not now."""
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True, pool_size=5, max_overflow=5, pool_timeout=2,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "tcp_user_timeout": _STATEMENT_MS,
+            "options": f"-c statement_timeout={_STATEMENT_MS} -c idle_in_transaction_session_timeout=10000",
+            "application_name": "messaging-topology",
+        },
+    )
+
+
+def ensure_schema(engine: Engine) -> None:
+    """Creates what is missing; several processors may do so at once."""
+    with transaction(engine) as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+        metadata.create_all(connection)
+
+
+def probe(engine: Engine) -> None:
+    """Raises `Away` unless the database answers."""
+    with transaction(engine) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end of the block; raises `Away` when the database is."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except exc.SQLAlchemyError as error:
+        if is_away(error):
+            raise Away(DATABASE, describe(error)) from error
+        raise
+
+
+def is_away(error: exc.SQLAlchemyError) -> bool:
+    """True for what heals without anybody touching a record, false for errors in the data or in the statement."""
+    if isinstance(error, exc.TimeoutError):
+        return True
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    if code is None:  # no answer from a server: only the connection can be to blame
+        return error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
+    return code.startswith(_AWAY_CLASSES) or code in _AWAY_CODES
+
+
+def describe(error: exc.SQLAlchemyError) -> str:
+    """The first line of what the driver said: without the statement, whose parameters are customers' data."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

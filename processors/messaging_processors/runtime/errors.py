@@ -1,0 +1,14 @@
+"""What the runtime raises, drawn whole:
+
+    Away            a dependency cannot be used; nobody's record is at fault, and the same attempt may succeed later
+"""
+
+
+class Away(Exception):
+    """`dependency` cannot be used now; `retry_after` seconds where it said itself when to come back."""
+
+    def __init__(self, dependency: str, why: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{dependency}: {why}")
+        self.dependency = dependency
+        self.why = why
+        self.retry_after = retry_after

@@ -1,0 +1,94 @@
+"""Kafka records as values, pure: what was read, what is to be written, and dead letters.
+
+A dead letter is the record as it came, bytes, key and headers untouched, plus `dlq_*` headers that say what was wrong
+with it and where it comes from.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+Headers = tuple[tuple[str, bytes | None], ...]
+Position = tuple[str, int]
+"""A topic and one of its partitions."""
+
+LONGEST_ERROR = 300
+"""A dead letter must fit where its record fitted, so what is added is kept short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp_ms: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Where it was read."""
+        return self.topic, self.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a record can never be processed, and how often and since when that was tried."""
+
+    error_class: str
+    message: str
+    first_failed_at: datetime
+    last_failed_at: datetime
+    attempts: int = 1
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """The value of the header `name`; None unless there is exactly one, so that all readers see the same."""
+    values = [value for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else None
+
+
+def next_offsets(records: Iterable[Record]) -> dict[Position, int]:
+    """Where reading goes on after `records`, by partition; taken from the records alone."""
+    offsets: dict[Position, int] = {}
+    for record in records:
+        offsets[record.position] = max(record.offset + 1, offsets.get(record.position, 0))
+    return offsets
+
+
+def dead_letter(record: Record, failure: Failure, topic: str, processor: str) -> Outgoing:
+    """The record as it came, with `dlq_*` headers."""
+    about = {
+        "dlq_processor": processor,
+        "dlq_error_class": failure.error_class,
+        "dlq_error_message": failure.message[:LONGEST_ERROR],
+        "dlq_attempts": str(failure.attempts),
+        "dlq_topic": record.topic,
+        "dlq_partition": str(record.partition),
+        "dlq_offset": str(record.offset),
+        "dlq_first_failed_at": failure.first_failed_at.isoformat(),
+        "dlq_last_failed_at": failure.last_failed_at.isoformat(),
+    }
+    added = tuple((name, text.encode()) for name, text in about.items())
+    return Outgoing(topic, record.key, record.value, record.headers + added)
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with a value, field by field, without the value: it may hold a number or a text."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']}" for problem in problems)
