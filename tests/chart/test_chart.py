@@ -154,11 +154,12 @@ def test_the_probes_ask_the_port_that_the_image_serves_liveness_on(render: Rende
 
 def test_where_and_how_the_pod_runs_is_the_platforms_choice(render: Render) -> None:
     tolerations = [{"key": "dedicated", "operator": "Exists"}]
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    affinity: Manifest = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     resources = {"requests": {"cpu": "1"}}
     rendered = render(
         imagePullSecrets=[{"name": "registry"}], nodeSelector={"disk": "ssd"}, tolerations=tolerations,
-        affinity=affinity, podAnnotations={"team": "messaging"}, resources=resources, extraEnv=[{"name": "TZ", "value": "UTC"}],
+        affinity=affinity, podAnnotations={"team": "messaging"}, resources=resources,
+        extraEnv=[{"name": "TZ", "value": "UTC"}],
     )
     pod, container = rendered.pod()["spec"], rendered.container()
     assert (pod["imagePullSecrets"], pod["nodeSelector"]) == ([{"name": "registry"}], {"disk": "ssd"})

@@ -28,7 +28,7 @@ def shared(one: str, other: str) -> list[list[str]]:
     return [[first for first, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)] for pairs in both]
 
 
-@pytest.mark.parametrize(("one", "other"), combinations(KINDS, 2))
+@pytest.mark.parametrize(("one", "other"), [*combinations(KINDS, 2)])
 def test_all_images_share_the_packages_of_all_processors(one: str, other: str) -> None:
     build, final = shared(one, other)
     assert "RUN sh install shared" in build
