@@ -5,6 +5,7 @@ tag, so that an image which exists is the right one; `:dev` is for the project's
 demand.
 """
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +63,10 @@ def build_base(tag: str, packages: list[str]) -> None:
 
 def build_project(engine: Engine) -> list[str]:
     """The images of images/*/Dockerfile; the build context holds our wheels in build/wheels."""
-    return [build_kind(kind, base(engine).image) for kind in KINDS]
+    built_on = base(engine)
+    with step("fetch the wheels of the images"):
+        run(sys.executable, "images/wheels.py", "--python", built_on.python, cwd=CHECKOUT)
+    return [build_kind(kind, built_on.image) for kind in KINDS]
 
 
 def build_kind(kind: str, base_image: str) -> str:
