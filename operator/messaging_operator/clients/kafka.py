@@ -1,0 +1,166 @@
+"""The operator's door to Kafka: topics and their settings, in as few calls as there are kinds of question.
+
+`reconcile` and `apply` use it. What Kafka refuses comes back as a Problem for each topic; every call has a deadline.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+    TopicDescription,
+)
+
+from messaging_api.status import ConditionType, Reason
+from messaging_operator.errors import Problem
+from messaging_operator.plan import AlterTopicConfig, CreateTopic, GrowPartitions
+from messaging_operator.state import TopicState
+
+# Short: a cluster that is away must be told within a resync, and holds up the workloads of its topology for as long.
+_TIMEOUT_SECONDS = 3.0
+_VISIBLE_SECONDS = 2.0
+_UNREACHABLE = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+}
+Outcome = Problem | None
+T = TypeVar("T")
+
+
+class TopicAdmin:
+    """The topics of one Kafka cluster."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "client.id": "messaging-topology-operator",
+                "reconnect.backoff.max.ms": 2000,
+                # Nothing below critical: a cluster that is away is told once, in a condition.
+                "log_level": 2,
+            }
+        )
+
+    def topics(self, names: Sequence[str]) -> dict[str, TopicState] | Problem:
+        """Those of the topics that exist, with every effective setting; two calls, however many topics."""
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
+        described = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_SECONDS)
+        configured = self._admin.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_SECONDS)
+        found = {name: (_answer(described[name]), _answer(configured[resources[name]])) for name in names}
+        for name, answers in found.items():
+            for answer in answers:
+                if isinstance(answer, KafkaError) and answer.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    return self._problem(f"topic {name} cannot be read", answer)
+        return {
+            name: _state(description, entries)
+            for name, (description, entries) in found.items()
+            if not isinstance(description, KafkaError) and not isinstance(entries, KafkaError)
+        }
+
+    def create(self, actions: Sequence[CreateTopic]) -> list[Outcome]:
+        """An outcome for each; the topics can be seen when it returns, so that nobody creates them again."""
+        if not actions:
+            return []
+        topics = [_new_topic(action.topic) for action in actions]
+        created = self._admin.create_topics(
+            topics, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS
+        )
+        outcomes = [self._outcome(action.topic.name, created[action.topic.name]) for action in actions]
+        made = zip(actions, outcomes, strict=True)
+        self._await_visible({action.topic.name: action.topic.partitions for action, problem in made if not problem})
+        return outcomes
+
+    def grow(self, actions: Sequence[GrowPartitions]) -> list[Outcome]:
+        """An outcome for each; the partitions can be seen when it returns."""
+        if not actions:
+            return []
+        partitions = [NewPartitions(action.topic, action.wanted) for action in actions]
+        grown = self._admin.create_partitions(
+            partitions, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS
+        )
+        outcomes = [self._outcome(action.topic, grown[action.topic]) for action in actions]
+        made = zip(actions, outcomes, strict=True)
+        self._await_visible({action.topic: action.wanted for action, problem in made if not problem})
+        return outcomes
+
+    def configure(self, actions: Sequence[AlterTopicConfig]) -> list[Outcome]:
+        """An outcome for each. Kafka takes all changes of a topic or none."""
+        if not actions:
+            return []
+        resources = [_alteration(action) for action in actions]
+        altered = self._admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT_SECONDS)
+        pairs = zip(actions, resources, strict=True)
+        return [self._outcome(action.topic, altered[resource]) for action, resource in pairs]
+
+    def _await_visible(self, partitions: Mapping[str, int]) -> None:
+        """Brokers learn of a change after the controller has confirmed it."""
+        deadline = time.monotonic() + _VISIBLE_SECONDS
+        while partitions and time.monotonic() < deadline:
+            found = self.topics(list(partitions))
+            if isinstance(found, Problem) or all(
+                name in found and found[name].partitions >= count for name, count in partitions.items()
+            ):
+                return
+            time.sleep(0.05)
+
+    def _outcome(self, topic: str, future: "Future[Any]") -> Outcome:
+        answer = _answer(future)
+        # Created by a run whose answer was lost: the next reconcile compares it like any other.
+        if not isinstance(answer, KafkaError) or answer.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return None
+        return self._problem(f"topic {topic}", answer)
+
+    def _problem(self, what: str, error: KafkaError) -> Problem:
+        if error.code() in _UNREACHABLE:
+            message = f"Kafka at {self._bootstrap_servers} does not answer within {_TIMEOUT_SECONDS:g} s; trying again"
+            return Problem(ConditionType.TOPICS_READY, Reason.KAFKA_UNREACHABLE, message)
+        refused = error.code() == KafkaError.INVALID_CONFIG
+        reason = Reason.INVALID_TOPIC_CONFIG if refused else Reason.TOPIC_REFUSED
+        return Problem(ConditionType.TOPICS_READY, reason, f"{what}: {error.str()}")
+
+
+connect = lru_cache(maxsize=64)(TopicAdmin)
+"""One client for each cluster: a client keeps connections and threads. Least recently used ones are let go."""
+
+
+def _answer(future: "Future[T]") -> T | KafkaError:
+    """The result, or the error as a value."""
+    try:
+        return future.result(timeout=_TIMEOUT_SECONDS + 1)
+    except KafkaException as error:
+        failure: KafkaError = error.args[0]
+        return failure
+    except TimeoutError:
+        return KafkaError(KafkaError._TIMED_OUT)
+
+
+def _state(description: TopicDescription, entries: Mapping[str, ConfigEntry]) -> TopicState:
+    factor = min(len(partition.replicas) for partition in description.partitions)
+    config = {name: entry.value for name, entry in entries.items() if entry.value is not None}
+    return TopicState(description.name, len(description.partitions), factor, config)
+
+
+def _new_topic(topic: TopicState) -> NewTopic:
+    return NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
+
+
+def _alteration(action: AlterTopicConfig) -> ConfigResource:
+    entries = [
+        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in action.changes.items()
+    ]
+    return ConfigResource(ResourceType.TOPIC, action.topic, incremental_configs=entries)

@@ -1,0 +1,165 @@
+"""One round for one topology: desired → observe → plan → apply → status. Called by `worker` in a thread.
+
+Level-triggered: everything is read anew, nothing is remembered between rounds, and a round in a world that is as
+declared writes nothing.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from messaging_api.processor import Readiness
+from messaging_api.status import TopologyStatus
+from messaging_api.topology import TopologySpec
+from messaging_operator import metrics
+from messaging_operator.apply import Objects, Topics, apply
+from messaging_operator.desired.topology import desired
+from messaging_operator.errors import ClusterError, Problem, ResourceError
+from messaging_operator.plan import Action, plan
+from messaging_operator.settings import Settings
+from messaging_operator.state import (
+    NAME_LABEL,
+    Desired,
+    Manifest,
+    ObjectKey,
+    Observed,
+    Owner,
+    PodState,
+    TopicState,
+    TopologyKey,
+    is_owned,
+    object_key,
+)
+from messaging_operator.status import invalid_status, status, warnings
+
+log = structlog.get_logger(__name__)
+
+
+class TopicDoor(Topics, Protocol):
+    """One Kafka cluster: `clients.kafka.TopicAdmin`."""
+
+    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState] | Problem: ...
+
+
+class ClusterDoor(Objects, Protocol):
+    """The API server: `clients.kube.Cluster`."""
+
+    def topology(self, key: TopologyKey) -> Manifest | None: ...
+    def children(self, key: TopologyKey) -> Mapping[ObjectKey, Manifest]: ...
+    def child(self, namespace: str, key: ObjectKey) -> Manifest | None: ...
+    def pods(self, key: TopologyKey) -> Sequence[Manifest]: ...
+    def write_status(self, owner: Owner, status: TopologyStatus) -> None: ...
+    def write_event(self, owner: Owner, kind: str, reason: str, message: str, now: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The outside world."""
+
+    cluster: ClusterDoor
+    kafka: Callable[[str], TopicDoor]
+    readiness: Callable[[Collection[str]], Mapping[str, Readiness]]
+
+
+def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datetime) -> None:
+    """Raises `ClusterError` where the API server doesn't answer: then there is nowhere to say anything."""
+    resource = clients.cluster.topology(key)
+    if resource is None or "deletionTimestamp" in resource["metadata"]:
+        return  # its objects follow it by their owner references; topics stay
+    owner = _owner(key, resource)
+    try:
+        spec = _spec(resource)
+        wanted = desired(owner, spec, settings.images)
+    except ResourceError as error:
+        _report(owner, invalid_status(owner, str(error), now), (), clients.cluster, now)
+        return
+    topics = clients.kafka(spec.kafka.bootstrap_servers)
+    observed = _observe(owner, wanted, topics, clients)
+    todo = plan(wanted, observed)
+    outcome = apply(todo, key.namespace, topics, clients.cluster)
+    if outcome.done:
+        observed = _observe(owner, wanted, topics, clients)
+    current = status(owner, wanted, observed, (*todo.problems, *outcome.problems), now)
+    _report(owner, current, outcome.done, clients.cluster, now)
+
+
+def _owner(key: TopologyKey, resource: Manifest) -> Owner:
+    metadata = resource["metadata"]
+    try:
+        said = TopologyStatus.model_validate(resource.get("status", {}))
+    except ValidationError:
+        said = TopologyStatus()  # written by another version: ours replaces it
+    return Owner(key, metadata["uid"], metadata["generation"], said)
+
+
+def _spec(resource: Manifest) -> TopologySpec:
+    try:
+        return TopologySpec.model_validate(resource["spec"])
+    except ValidationError as error:
+        faults = [f"spec.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise ResourceError("; ".join(faults)) from error
+
+
+def _observe(owner: Owner, wanted: Desired, topics: TopicDoor, clients: Clients) -> Observed:
+    objects = _objects(owner, wanted, clients.cluster)
+    return Observed(
+        topics=topics.topics([topic.name for topic in wanted.topics]),
+        objects={key: found for key, found in objects.items() if is_owned(found, owner.uid)},
+        foreign={key: found for key, found in objects.items() if not is_owned(found, owner.uid)},
+        pods=_pods(clients.cluster.pods(owner.key), clients.readiness),
+    )
+
+
+def _objects(owner: Owner, wanted: Desired, cluster: ClusterDoor) -> dict[ObjectKey, Manifest]:
+    """By label, which is one call a kind; what is missing then by name: it may be there without the label."""
+    labelled = dict(cluster.children(owner.key))
+    missing = {object_key(manifest) for manifest in wanted.manifests} - labelled.keys()
+    named = {key: cluster.child(owner.key.namespace, key) for key in sorted(missing)}
+    return labelled | {key: found for key, found in named.items() if found}
+
+
+def _pods(
+    pods: Iterable[Manifest], readiness: Callable[[Collection[str]], Mapping[str, Readiness]]
+) -> tuple[PodState, ...]:
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    answers = readiness([address for pod in living if (address := _address(pod))])
+    return tuple(
+        PodState(
+            processor=pod["metadata"]["labels"].get(NAME_LABEL, ""),
+            waiting=_waiting(pod),
+            away=answers[_address(pod)].away if _address(pod) in answers else {},
+        )
+        for pod in living
+    )
+
+
+def _address(pod: Manifest) -> str:
+    """Where a running pod can be asked; one that never ran or has ended has nobody to answer."""
+    status = pod.get("status", {})
+    return str(status.get("podIP", "")) if status.get("phase") == "Running" else ""
+
+
+def _waiting(pod: Manifest) -> str:
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        if waiting := container.get("state", {}).get("waiting"):
+            return ": ".join(filter(None, (waiting.get("reason", "Waiting"), waiting.get("message", ""))))
+    return ""
+
+
+def _report(owner: Owner, current: TopologyStatus, done: Sequence[Action], cluster: ClusterDoor, now: datetime) -> None:
+    """Status first, as it matters most; events are best effort, because the API server may be short of breath."""
+    metrics.record(owner.key, current)
+    if current != owner.status:
+        cluster.write_status(owner, current)
+    events = [("Normal", action.done, str(action)) for action in done]
+    events += [("Warning", reason.value, message) for reason, message in warnings(owner.status, current)]
+    for kind, reason, message in events:
+        log.info(message, namespace=owner.key.namespace, topology=owner.key.name, reason=reason)
+        try:
+            cluster.write_event(owner, kind, reason, message, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        except ClusterError as error:
+            log.warning("event not written", topology=owner.key.name, reason=reason, error=str(error))

@@ -1,0 +1,110 @@
+"""The operator's vocabulary: what is declared, what is wanted, what is there. Values only; every module uses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from messaging_api.base import GROUP
+from messaging_api.status import TopologyStatus
+from messaging_operator.errors import Problem
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as JSON."""
+
+MANAGER = "messaging-topology-operator"
+NAME_LABEL = "app.kubernetes.io/name"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+APPLIED_HASH = f"{GROUP}/applied-hash"
+CONFIG_HASH = f"{GROUP}/config-hash"
+
+
+@dataclass(frozen=True, order=True)
+class TopologyKey:
+    """Where a MessagingTopology lies."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, order=True)
+class ObjectKey:
+    """An object of a topology, within the topology's namespace."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The resource behind a topology: whose the objects are, and what its status says so far."""
+
+    key: TopologyKey
+    uid: str
+    generation: int
+    status: TopologyStatus
+
+
+@dataclass(frozen=True)
+class ProcessorImages:
+    """What the processors run."""
+
+    gateway: str
+    billing: str
+    sink: str
+    pull_policy: str
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as wanted, `config` holding what is declared, or as Kafka has it, `config` holding what is effective."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PodState:
+    """A pod of a processor: why it does not run, and which dependencies it says are away, by name."""
+
+    processor: str
+    waiting: str
+    away: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """All that a spec asks for, in the order in which it is made."""
+
+    topics: tuple[TopicState, ...]
+    manifests: tuple[Manifest, ...]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there. `topics` is a Problem where Kafka could not be asked; a topic that does not exist is absent.
+
+    `objects` belong to the topology, `foreign` ones only bear a name that it needs.
+    """
+
+    topics: Mapping[str, TopicState] | Problem
+    objects: Mapping[ObjectKey, Manifest]
+    foreign: Mapping[ObjectKey, Manifest]
+    pods: tuple[PodState, ...]
+
+
+def object_key(manifest: Manifest) -> ObjectKey:
+    """The kind and name of a manifest."""
+    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
+
+
+def is_owned(manifest: Manifest, uid: str) -> bool:
+    """Whether the resource with this uid controls the object. A label proves nothing: labels are copied along."""
+    references = manifest["metadata"].get("ownerReferences", ())
+    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
