@@ -16,9 +16,9 @@ RIGHTS = {
     ("messagingtopology.dev", "messagingtopologies"): {"get", "list", "watch"},  # what to reconcile
     ("messagingtopology.dev", "messagingtopologies/status"): {"patch"},  # what came of it
     ("apps", "deployments"): {"get", "list", "watch", "create", "patch", "delete"},  # processors
-    ("", "configmaps"): {"get", "list", "watch", "create", "patch", "delete"},  # their configuration
-    ("", "services"): {"get", "list", "watch", "create", "patch", "delete"},  # in front of gateway and be-messaging
-    ("", "pods"): {"get", "list"},  # whose /readyz to ask
+    ("", "configmaps"): {"get", "list", "create", "patch", "delete"},  # their configuration
+    ("", "services"): {"get", "list", "create", "patch", "delete"},  # in front of gateway and be-messaging
+    ("", "pods"): {"list"},  # whose /readyz to ask
     ("", "events"): {"create"},
 }
 KOPF = {("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"}}
