@@ -1,0 +1,57 @@
+"""The real services as fixtures: one of each a run, started on first use, on free ports, gone at the end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bed import services
+from bed.process import Service
+from bed.third_party import ThirdParty
+from bed.third_party import third_party as running_third_party
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A broker that a test may pause, kill and start again; `address` stays the same."""
+    with services.kafka(tmp_path_factory.mktemp("kafka")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka: Service) -> str:
+    return kafka.address
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """PostgreSQL that a test may pause, kill and start again."""
+    with services.postgres(tmp_path_factory.mktemp("postgres")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Service) -> str:
+    return postgres.address
+
+
+@pytest.fixture(scope="session")
+def redis_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Redis that a test may pause, kill and start again."""
+    with services.redis(tmp_path_factory.mktemp("redis")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_service: Service) -> str:
+    return redis_service.address
+
+
+@pytest.fixture
+def third_party() -> Iterator[ThirdParty]:
+    """A recording provider with a clean memory."""
+    with running_third_party() as provider:
+        yield provider
+
+
+    """Where a test puts files of its own."""
+    return tmp_path
