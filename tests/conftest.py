@@ -51,7 +51,3 @@ def third_party() -> Iterator[ThirdParty]:
     """A recording provider with a clean memory."""
     with running_third_party() as provider:
         yield provider
-
-
-    """Where a test puts files of its own."""
-    return tmp_path
