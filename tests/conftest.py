@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis  # noqa: F401  its pytest plugin imports it at the very end, too deep a stack for Python 3.11.7's parser
 import pytest
 
 from bed import services
