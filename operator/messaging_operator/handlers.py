@@ -48,7 +48,7 @@ def _limit_waiting(settings: kopf.OperatorSettings) -> None:
 @kopf.on.cleanup()
 async def stop(memo: kopf.Memo, **_: object) -> None:
     """No new rounds while the process ends."""
-    memo.worker.close()
+    await memo.worker.close()
 
 
 @kopf.on.probe(id="worker", errors=kopf.ErrorsMode.PERMANENT)

@@ -46,6 +46,6 @@ def _positive(environment: Mapping[str, str], name: str, default: str) -> float:
         number = float(text)
     except ValueError:
         number = 0.0
-    if number <= 0:
+    if not 0 < number < float("inf"):
         raise SettingsError(f"{name} must be a number above 0, not {text!r}")
     return number

@@ -62,10 +62,12 @@ class Worker:
             slot.wanted = False
             slot.marked.set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Starts nothing more; a run that is under way ends by its own deadlines."""
-        for slot in self._slots.values():
-            slot.task.cancel()
+        tasks = [slot.task for slot in self._slots.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def is_stuck(self) -> bool:
