@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CRD := crds/messagingtopologies.messagingtopology.dev.yaml
 CHART_CRD := charts/messaging-operator/files/messagingtopologies.messagingtopology.dev.yaml
+IMAGES := $(foreach kind,operator gateway billing sink,localhost/messaging-$(kind):dev)
 export PYTHONPATH := tests
 BED := $(BIN)/python -m bed
 
@@ -32,7 +33,7 @@ demo: up ## the main job: a cluster, the operator, the example topology, sample 
 .PHONY: up
 up: images ## the test bed with operator and processor images loaded
 	$(BED) up
-	$(BED) load
+	$(BED) load $(IMAGES)
 
 .PHONY: down
 down: venv ## remove the test bed and whatever it started; the machine is as it was before
@@ -50,6 +51,7 @@ check: venv ## lint, types, import rules, generated files up to date
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python images/locks.py --check
 	$(BIN)/python -m messaging_api.crd | diff - $(CRD) || { echo "$(CRD) is not what the models say: run make crds"; exit 1; }
 	diff $(CRD) $(CHART_CRD) || { echo "$(CHART_CRD) is not the generated CRD: run make crds"; exit 1; }
 
@@ -69,6 +71,10 @@ chart: venv ## what the Helm chart renders
 .PHONY: e2e
 e2e: up ## the whole flow on a real cluster, with faults
 	$(BIN)/pytest -v tests/e2e
+
+.PHONY: lock
+lock: venv ## pin all dependencies anew, as pyproject.toml asks
+	$(BIN)/python images/locks.py
 
 .PHONY: crds
 crds: venv ## generate the CRD from the models
