@@ -24,7 +24,10 @@ class Cache:
     def __init__(self, url: str, ttl: float, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
         # The client's own retries would stretch one call on a dead Redis to seconds, on a silent one to a minute.
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=_DEADLINE, socket_connect_timeout=_DEADLINE, retry=Retry(NoBackoff(), 0),
+            url,
+            socket_timeout=_DEADLINE,
+            socket_connect_timeout=_DEADLINE,
+            retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
         self._ttl_ms = int(ttl * 1000)

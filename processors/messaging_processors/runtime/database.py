@@ -28,7 +28,10 @@ def connect(url: str) -> Engine:
     """A small pool of connections that are tried before use. Connects at the first use, not now."""
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True, pool_size=5, max_overflow=5, pool_timeout=2,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=2,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": _STATEMENT_MS,

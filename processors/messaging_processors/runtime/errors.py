@@ -1,6 +1,6 @@
 """What the runtime raises, drawn whole:
 
-    Away            a dependency cannot be used; nobody's record is at fault, and the same attempt may succeed later
+Away            a dependency cannot be used; nobody's record is at fault, and the same attempt may succeed later
 """
 
 

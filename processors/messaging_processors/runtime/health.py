@@ -84,9 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200 if alive else 503, "text/plain", b"ok\n" if alive else b"the loop is stuck\n")
             case "/readyz":
                 readiness = self.health.readiness()
-                self._answer(
-                    200 if readiness.ready else 503, "application/json", readiness.model_dump_json().encode()
-                )
+                self._answer(200 if readiness.ready else 503, "application/json", readiness.model_dump_json().encode())
             case "/metrics":
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
             case _:

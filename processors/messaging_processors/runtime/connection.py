@@ -1,0 +1,82 @@
+"""What all our Kafka clients share: their settings, and what health is told about Kafka.
+
+Made once by billing and by the sinks. Promise: health hears of a Kafka that is away within seconds, also when nothing
+flows, and of its return.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from messaging_processors.runtime.health import Health
+
+KAFKA = "kafka"
+_REQUEST_MS = 4000
+_TROUBLE_SECONDS = 10.0
+
+PRODUCER_SETTINGS: dict[str, Any] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",  # as Java producers do, or one account's messages spread over two partitions
+    "request.timeout.ms": _REQUEST_MS,
+    "message.timeout.ms": _REQUEST_MS,  # decided before we stop waiting, so that nothing is written behind our back
+    "message.max.bytes": 100_000_000,  # the topic decides what is too large; a dead letter is larger than its record
+    "batch.size": 262_144,
+    "retry.backoff.ms": 5,  # also the wait between two transactions of a producer
+    "retry.backoff.max.ms": 500,
+}
+
+
+class Connection:
+    """What health is told about Kafka, and the settings that all our clients share."""
+
+    def __init__(self, bootstrap_servers: str, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
+        self._servers = bootstrap_servers
+        self._health = health
+        self._clock = clock
+        self._last_error = "no connection"
+        self._trouble_until = 0.0
+        self._down_ticks = 0
+        health.away(KAFKA, f"{bootstrap_servers}: not connected yet")
+
+    def settings(self) -> dict[str, Any]:
+        """Deadlines, and topics that are never created by accident. A silent broker is left after `_REQUEST_MS`."""
+        return {
+            "bootstrap.servers": self._servers,
+            "socket.timeout.ms": _REQUEST_MS,
+            "reconnect.backoff.max.ms": 2000,
+            "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
+            "allow.auto.create.topics": False,
+            "log.connection.close": False,
+            "error_cb": self._note,
+        }
+
+    def watched(self) -> dict[str, Any]:
+        """Settings of the one client whose connections stand for all."""
+        return {"statistics.interval.ms": 1000, "stats_cb": self.judge}
+
+    def failed(self, why: str) -> None:
+        """Kafka did not do what we asked; it counts as away until it does, or nothing has failed for a while."""
+        self._trouble_until = self._clock() + _TROUBLE_SECONDS
+        self._health.away(KAFKA, f"{self._servers}: {why}")
+
+    def worked(self) -> None:
+        """Kafka did what we asked."""
+        self._trouble_until = 0.0
+        self._health.back(KAFKA)
+
+    def judge(self, statistics: str) -> None:
+        """Once a second: is any broker connected? The state of connections is known without asking anybody."""
+        brokers = json.loads(statistics)["brokers"].values()
+        if any(broker["state"] == "UP" for broker in brokers):
+            self._down_ticks = 0
+            if self._clock() >= self._trouble_until:
+                self._health.back(KAFKA)
+            return
+        self._down_ticks += 1
+        if self._down_ticks > 1:  # one tick may fall between two connections
+            self._health.away(KAFKA, f"{self._servers}: {self._last_error}")
+
+    def _note(self, error: object) -> None:
+        self._last_error = str(error)

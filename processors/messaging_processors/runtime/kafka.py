@@ -1,0 +1,241 @@
+"""Reading Kafka as a member of a group, and writing dead letters; billing and sinks call it.
+
+Promises: what `read` returns belongs to partitions that are ours, and was read in the group generation of its token; a
+partition that was rewound is read again from where the group is.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.records import Headers, Outgoing, Position, Record
+
+LIBRARY_LOG = logging.getLogger("librdkafka")
+_ANSWER_SECONDS = 5.0
+_COMMIT_AGAIN_SECONDS = 2.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records, and the proof of membership under which they were read."""
+
+    records: list[Record]
+    group: object
+
+
+class Reader:
+    """One member of a consumer group. Not thread-safe; `read` or `idle` must be called at least every few minutes."""
+
+    def __init__(self, connection: Connection, group_id: str, topics: list[str]) -> None:
+        self._connection = connection
+        self._assigned: set[Position] = set()
+        self._astray: set[Position] = set()
+        self._rebalances = 0
+        self._held = False
+        self._uncommitted: dict[Position, int] = {}
+        self._commit_again_at = 0.0
+        settings = connection.settings() | connection.watched() | _group_settings(group_id) | {"on_commit": self._noted}
+        self._consumer = Consumer(settings, logger=LIBRARY_LOG)
+        self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
+
+    @property
+    def assigned(self) -> frozenset[Position]:
+        """The partitions that are ours."""
+        return frozenset(self._assigned)
+
+    def read(self, limit: int, seconds: float) -> Batch:
+        """Up to `limit` records; waits up to `seconds` for them."""
+        if not self._recover():
+            self.idle(seconds)
+            return Batch([], None)
+        rebalances = self._rebalances
+        records = self._consume(limit, seconds)
+        # Taken before anything else can happen: with later metadata the broker would accept offsets of partitions that
+        # have become another member's. For the same reason a batch that saw a rebalance is not used at all.
+        group = self._consumer.consumer_group_metadata()
+        if self._rebalances != rebalances:
+            self.rewind(record.position for record in records)
+            return Batch([], None)
+        return Batch(records, group)
+
+    def idle(self, seconds: float) -> None:
+        """Stays a member of the group without reading; call it while held."""
+        self.rewind(record.position for record in self._consume(1, seconds))
+
+    def rewind(self, positions: Iterable[Position]) -> None:
+        """These partitions are read again from where the group is, before anything else of them is."""
+        mine = set(positions) & self._assigned
+        if mine:
+            self._astray |= mine
+            self._consumer.pause(_partitions(mine))
+
+    def hold(self) -> None:
+        """Stops fetching, also from partitions that become ours meanwhile."""
+        self._held = True
+        self._consumer.pause(_partitions(self._assigned))
+
+    def release(self) -> None:
+        """Fetches again."""
+        self._held = False
+        self._consumer.resume(_partitions(self._assigned - self._astray))
+
+    def commit(self, offsets: Mapping[Position, int]) -> None:
+        """The group goes on from `offsets`.
+
+        Does not wait: the client's own waiting has no deadline. It is repeated until Kafka has noted it or the
+        partition is no longer ours, for what is read twice meanwhile must do no harm anyway.
+        """
+        self._uncommitted |= offsets
+        self._commit_again_at = time.monotonic() + _COMMIT_AGAIN_SECONDS
+        try:
+            self._consumer.commit(offsets=targets(self._uncommitted), asynchronous=True)
+        except KafkaException as error:
+            self._connection.failed(f"offsets not committed: {error.args[0]}")
+
+    def close(self) -> None:
+        """Leaves the group, so that others take over at once; gives the last commit its time."""
+        self.hold()
+        deadline = time.monotonic() + _COMMIT_AGAIN_SECONDS
+        while self._uncommitted and time.monotonic() < deadline:
+            self.idle(0.1)
+        self._consumer.close()
+
+    def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """Kafka's answer to a commit; called by the client inside `consume`."""
+        if failure := error or next((place.error for place in places if place.error), None):
+            self._connection.failed(f"offsets not committed: {failure}")
+            return
+        noted = {(place.topic, place.partition): place.offset for place in places}
+        self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if offset > noted.get(at, -1)}
+        self._connection.worked()
+
+    def _consume(self, limit: int, seconds: float) -> list[Record]:
+        if self._uncommitted and time.monotonic() >= self._commit_again_at:
+            self.commit({})
+        messages = self._consumer.consume(limit, seconds)
+        for error in filter(None, (message.error() for message in messages)):
+            self._complain(error)
+        return [_record(message) for message in messages if not message.error()]
+
+    def _complain(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise KafkaException(error)
+        _log.warning("consumer error", error=str(error))
+        self._connection.failed(str(error))
+
+    def _recover(self) -> bool:
+        """Seeks what is astray to where the group is; False while Kafka can't say where that is."""
+        self._astray &= self._assigned
+        if not self._astray:
+            return True
+        try:
+            self._seek(self._consumer.committed(_partitions(self._astray), _ANSWER_SECONDS))
+        except KafkaException as error:
+            self._connection.failed(f"committed offsets unknown: {error.args[0]}")
+            return False
+        if not self._held:
+            self._consumer.resume(_partitions(self._astray))
+        self._astray.clear()
+        return True
+
+    def _seek(self, committed: list[TopicPartition]) -> None:
+        _raise_first_error(committed)
+        for place in committed:
+            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+            _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
+            self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
+
+    def _gain(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if self._held:
+            consumer.pause(partitions)
+        self._rebalances += 1
+        self._assigned |= _positions(partitions)
+        _log.info("partitions gained", partitions=sorted(_positions(partitions)))
+
+    def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._rebalances += 1
+        self._assigned -= _positions(partitions)
+        self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
+        _log.info("partitions lost", partitions=sorted(_positions(partitions)))
+
+
+class DeadLetterWriter:
+    """Writes records that must not be lost; not transactional, so a crash may write one of them twice."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
+
+    def write(self, records: Iterable[Outgoing]) -> None:
+        """Returns when the brokers have all of `records`; raises `Away` when they may not."""
+        errors: list[str] = []
+        for record in records:
+            self._producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                headers=client_headers(record),
+                on_delivery=lambda error, message: errors.append(f"{message.topic()}: {error}") if error else None,
+            )
+        if self._producer.flush(_ANSWER_SECONDS) or errors:
+            raise Away(KAFKA, errors[0] if errors else "dead letters not acknowledged in time")
+
+
+def client_headers(record: Outgoing) -> list[tuple[str, str | bytes | None]]:
+    """A record's headers as the client wants them."""
+    return [*record.headers]
+
+
+def targets(offsets: Mapping[Position, int]) -> list[TopicPartition]:
+    """Offsets as the client wants them."""
+    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+
+
+def _group_settings(group_id: str) -> dict[str, Any]:
+    return {
+        "group.id": group_id,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 8000,
+        "heartbeat.interval.ms": 2000,
+        "auto.offset.reset": "earliest",  # anything else skips what came before a new partition was noticed
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
+def _record(message: Message) -> Record:
+    _, timestamp = message.timestamp()
+    return Record(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=cast(Headers, tuple(message.headers() or ())),
+        timestamp_ms=timestamp,
+    )
+
+
+def _raise_first_error(places: Iterable[TopicPartition]) -> None:
+    for place in places:
+        if place.error:
+            raise KafkaException(place.error)
+
+
+def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for topic, partition in positions]
+
+
+def _positions(partitions: Iterable[TopicPartition]) -> set[Position]:
+    return {(place.topic, place.partition) for place in partitions}

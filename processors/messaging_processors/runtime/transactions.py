@@ -1,0 +1,125 @@
+"""Writing records and a group's offsets in one Kafka transaction; billing calls it.
+
+Promise: when `write` returns, all of it is committed; when it raises `NotCommitted`, the caller must ask the group
+where it is (`Reader.rewind`) before it reads on. That holds although the client lacks the newer transaction protocol,
+under which a late commit request cannot end a later transaction: after any result that is not known for sure the
+producer is dropped, and a fresh one of the same transactional id takes a new epoch, which turns away what is still
+under way.
+
+    error of the client                action
+    retriable                          the same call again, until the deadline
+    needs an abort                     abort; the producer stays
+    fatal, timed out, anything else    a fresh producer
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from messaging_processors.runtime.connection import PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, targets
+from messaging_processors.runtime.records import Outgoing, Position
+
+TRANSACTION_MS = 10_000
+_DEADLINE = 4.0
+_ABORT_SECONDS = 2.0
+_log = structlog.get_logger()
+
+
+class NotCommitted(Exception):
+    """The transaction did not happen, or nobody knows whether it did."""
+
+
+class TransactionalWriter:
+    """One producer at a time for one transactional id. Not thread-safe."""
+
+    def __init__(self, connection: Connection, transactional_id: str) -> None:
+        self._connection = connection
+        self._transactional_id = transactional_id
+        self._producer: Producer | None = None
+        self._initialised = False
+        self._undelivered = ""
+
+    def write(self, records: Sequence[Outgoing], offsets: Mapping[Position, int], group: object) -> None:
+        """All of `records` and `offsets`, or none."""
+        self._undelivered = ""
+        try:
+            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + _DEADLINE)
+        except (KafkaException, BufferError) as error:
+            why = self._undelivered or str(error.args[0])
+            self._connection.failed(f"transaction not committed: {why}")
+            self._settle(error.args[0])
+            raise NotCommitted(why) from error
+        self._connection.worked()
+
+    def close(self) -> None:
+        """Ends the producer."""
+        if self._producer:
+            self._drop(self._producer)
+
+    def _attempt(
+        self,
+        producer: Producer,
+        records: Sequence[Outgoing],
+        offsets: Mapping[Position, int],
+        group: object,
+        deadline: float,
+    ) -> None:
+        producer.begin_transaction()
+        for record in records:
+            headers = client_headers(record)
+            producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+        _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
+        _until(deadline, producer.commit_transaction)
+
+    def _ready_producer(self) -> Producer:
+        if self._producer is None:
+            settings = self._connection.settings() | PRODUCER_SETTINGS
+            settings |= {"transactional.id": self._transactional_id, "transaction.timeout.ms": TRANSACTION_MS}
+            self._producer = Producer(settings, logger=LIBRARY_LOG)
+            self._initialised = False
+        if not self._initialised:
+            self._producer.init_transactions(_DEADLINE)
+            self._initialised = True
+        return self._producer
+
+    def _settle(self, error: object) -> None:
+        """Brings the producer into a state that is known, or gets rid of it."""
+        producer = self._producer
+        if producer is None:
+            return
+        known = error if isinstance(error, KafkaError) else None
+        if known and known.retriable() and not self._initialised:
+            return  # still waiting for its coordinator; the next call goes on with it
+        if not (known and known.txn_requires_abort() and _aborted(producer)):
+            self._drop(producer)
+
+    def _drop(self, producer: Producer) -> None:
+        """Lets the producer go. Its own `close` would wait for the broker, without a deadline."""
+        self._producer = None
+        producer.purge()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error and not self._undelivered:
+            self._undelivered = f"{message.topic()}: {error}"
+
+
+def _aborted(producer: Producer) -> bool:
+    try:
+        producer.abort_transaction(_ABORT_SECONDS)
+    except KafkaException as error:
+        _log.warning("transaction not aborted, a fresh producer will", error=str(error.args[0]))
+        return False
+    return True
+
+
+def _until(deadline: float, call: Callable[[float], None]) -> None:
+    """Repeats `call` while the client says that repeating helps and there is time left."""
+    while True:
+        try:
+            return call(max(0.1, deadline - time.monotonic()))
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() >= deadline:
+                raise
