@@ -59,6 +59,10 @@ check: venv ## lint, types, import rules, generated files up to date
 unit: venv ## pure functions, under 10 s
 	$(BIN)/pytest -q tests/unit
 
+.PHONY: contract
+contract: venv ## what operator and processors agree on
+	$(BIN)/pytest -q tests/contract
+
 .PHONY: integration
 integration: venv ## real Kafka, PostgreSQL, Redis
 	$(BIN)/pytest -q tests/integration
