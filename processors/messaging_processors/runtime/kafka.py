@@ -20,6 +20,7 @@ from messaging_processors.runtime.records import Headers, Outgoing, Position, Re
 LIBRARY_LOG = logging.getLogger("librdkafka")
 _ANSWER_SECONDS = 5.0
 _COMMIT_AGAIN_SECONDS = 2.0
+_GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _log = structlog.get_logger()
 
 
@@ -84,6 +85,8 @@ class Reader:
 
     def release(self) -> None:
         """Fetches again."""
+        if not self._held:
+            return
         self._held = False
         self._consumer.resume(_partitions(self._assigned - self._astray))
 
@@ -111,7 +114,9 @@ class Reader:
     def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         """Kafka's answer to a commit; called by the client inside `consume`."""
         if failure := error or next((place.error for place in places if place.error), None):
-            self._connection.failed(f"offsets not committed: {failure}")
+            _log.info("offsets not committed", error=str(failure))
+            if not group_changed(failure):
+                self._connection.failed(f"offsets not committed: {failure}")
             return
         noted = {(place.topic, place.partition): place.offset for place in places}
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if offset > noted.get(at, -1)}
@@ -187,6 +192,11 @@ class DeadLetterWriter:
             )
         if self._producer.flush(_ANSWER_SECONDS) or errors:
             raise Away(KAFKA, errors[0] if errors else "dead letters not acknowledged in time")
+
+
+def group_changed(error: KafkaError) -> bool:
+    """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
+    return error.code() in _GROUP_CHANGED
 
 
 def client_headers(record: Outgoing) -> list[tuple[str, str | bytes | None]]:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -17,6 +18,15 @@ class Runtime:
     ports: Ports
     health: Health
     shutdown: threading.Event
+
+
+def turn(step: Callable[[], None], runtime: Runtime) -> None:
+    """The loop of a process that reads Kafka: one `step` after the other until the process has to end."""
+    runtime.health.started()
+    while not runtime.shutdown.is_set():
+        runtime.health.beat()
+        step()
+    runtime.health.drain()
 
 
 def shutdown_on_signals() -> threading.Event:

@@ -19,7 +19,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from messaging_processors.runtime.connection import PRODUCER_SETTINGS, Connection
-from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, targets
+from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
@@ -48,9 +48,11 @@ class TransactionalWriter:
         try:
             self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + _DEADLINE)
         except (KafkaException, BufferError) as error:
-            why = self._undelivered or str(error.args[0])
-            self._connection.failed(f"transaction not committed: {why}")
-            self._settle(error.args[0])
+            cause = error.args[0]
+            why = self._undelivered or str(cause)
+            if not (isinstance(cause, KafkaError) and group_changed(cause)):
+                self._connection.failed(f"transaction not committed: {why}")
+            self._settle(cause)
             raise NotCommitted(why) from error
         self._connection.worked()
 
