@@ -1,0 +1,57 @@
+"""The API gateway as an ASGI application: lets known clients in and forwards what they ask to be-messaging."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from messaging_processors.gateway.forwarding import Upstream
+from messaging_processors.gateway.keys import ApiKeys, presented_key
+from messaging_processors.runtime.problems import HANDLERS, ProblemError
+from messaging_processors.runtime.web import MAX_BODY_BYTES
+
+# be-messaging says which methods a path has; TRACE and CONNECT are not for it.
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+_NO_KEY = "Send your API key as X-API-Key, or as Authorization: Bearer."
+
+
+class Gateway:
+    """The endpoints."""
+
+    def __init__(self, keys: ApiKeys, upstream_url: str) -> None:
+        self._keys = keys
+        self._upstream_url = upstream_url
+
+    @contextlib.asynccontextmanager
+    async def connected(self, _: Starlette) -> AsyncIterator[None]:
+        """The application's lifetime: the connections belong to the event loop that serves."""
+        self._upstream = Upstream(self._upstream_url)
+        yield
+        await self._upstream.close()
+
+    async def forward(self, request: Request) -> Response:
+        """Everything below /v1, for clients with a key."""
+        client = self._keys.client_of(presented_key(request.headers))
+        if client is None:
+            raise ProblemError(401, _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
+        return await self._upstream.forward(request, client)
+
+    async def describe(self, request: Request) -> Response:
+        """be-messaging's OpenAPI document, for everybody."""
+        return await self._upstream.forward(request, None)
+
+
+def create_app(keys: ApiKeys, upstream_url: str) -> Starlette:
+    """The gateway in front of `upstream_url`."""
+    gateway = Gateway(keys, upstream_url)
+    return Starlette(
+        routes=[
+            Route("/v1/{path:path}", gateway.forward, methods=_METHODS),
+            Route("/openapi.json", gateway.describe, methods=["GET"]),
+        ],
+        exception_handlers=HANDLERS, lifespan=gateway.connected, max_body_size=MAX_BODY_BYTES,
+    )

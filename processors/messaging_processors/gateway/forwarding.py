@@ -1,0 +1,101 @@
+"""The gateway's only door to be-messaging: sends a request on, and says what is known when no answer came.
+
+Promise: a refused request (503) certainly did not reach be-messaging; one whose connection broke after it was sent is
+answered as unknown (504), never as refused.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from messaging_api.topology import MESSAGING_NAME
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.problems import ProblemError, unavailable
+from messaging_processors.runtime.web import CLIENT_KEEPALIVE
+
+CONNECT_SECONDS = 1.0
+TOTAL_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+CLIENT_HEADER = "x-client"
+# What passes is listed, not what is stopped: API keys, hop-by-hop headers and made-up internal ones stay outside.
+_REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate")
+_ANSWER_HEADERS = ("content-type", "location", "retry-after", "allow")
+_UNKNOWN = "be-messaging gave no answer; whether the request took effect is unknown."
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+def upstream_headers(headers: Headers, client: str | None) -> dict[str, str]:
+    """What be-messaging gets to see of a request's headers, and whose request it is."""
+    passed = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+    return passed | ({CLIENT_HEADER: client} if client else {})
+
+
+def answer_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a caller gets to see of be-messaging's headers."""
+    return {name: headers[name] for name in _ANSWER_HEADERS if name in headers}
+
+
+class Upstream:
+    """be-messaging behind its Service. Made inside the event loop that uses it, closed by `close`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/").encode()
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=CLIENT_KEEPALIVE)
+        timeout = httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+        # httpx's own transport searches its whole pool at every request, and collapses when a queue has formed.
+        transport = AiohttpTransport(limits=limits, trust_env=False)
+        self._client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def forward(self, request: Request, client: str | None) -> Response:
+        """be-messaging's answer to the request; raises the problem that stands for a missing one."""
+        onward = self._onward(request, await request.body(), client)
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                answer = await self._sent(onward)
+        except (httpx.TransportError, aiohttp.ClientError, TimeoutError) as error:
+            if _never_sent(error):
+                raise unavailable("be-messaging cannot be reached; nothing was sent, try again.") from error
+            raise ProblemError(504, _UNKNOWN) from error
+        return Response(answer.content, answer.status_code, answer_headers(answer.headers))
+
+    async def _sent(self, onward: httpx.Request) -> httpx.Response:
+        """A connection that was not made is tried once more: a Service may still name a pod that has just left."""
+        try:
+            return await self._client.send(onward)
+        except httpx.TransportError as error:
+            if not _never_sent(error):
+                raise
+        return await self._client.send(onward)
+
+    def _onward(self, request: Request, body: bytes, client: str | None) -> httpx.Request:
+        query = request.scope["query_string"]
+        target = self._url + request.scope["raw_path"] + (b"?" + query if query else b"")
+        return self._client.build_request(
+            request.method, target.decode("ascii"), content=body, headers=upstream_headers(request.headers, client)
+        )
+
+
+def _never_sent(error: Exception) -> bool:
+    """The transport reports a connection that broke under an answer as a ConnectTimeout, too; only the cause tells."""
+    return isinstance(error.__cause__, _NEVER_SENT)
+
+
+def probe(url: str) -> None:
+    """Raises `Away` unless something listens at `url`."""
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 80), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise Away(MESSAGING_NAME, f"{url}: {error}") from error

@@ -1,0 +1,42 @@
+"""What is wrong with a request, as a problem document, pure; `app` calls it with FastAPI's list of errors.
+
+Promise: the offending part is named (`field`), and nothing of what the caller sent is repeated.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from messaging_processors.runtime.problems import ProblemError
+
+_NOT_AN_OBJECT = "model_attributes_type"
+_PLACES = ("body", "path", "query", "header")
+
+ErrorDetails = Mapping[str, Any]
+"""One of pydantic's error dictionaries: `type`, `loc`, `msg`."""
+
+
+def problem_of(errors: Sequence[ErrorDetails], content_type: str) -> ProblemError:
+    """The problem that stands for `errors`; the field is the first one's, the detail tells them all."""
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        return ProblemError(400, f"The body is not JSON: {first['ctx']['error']} at position {first['loc'][-1]}.")
+    if first["type"] == _NOT_AN_OBJECT and not _is_json(content_type):
+        return ProblemError(415, "Send the body as Content-Type: application/json.")
+    return ProblemError(422, "; ".join(map(_sentence, errors)), field=_field(first))
+
+
+def _is_json(content_type: str) -> bool:
+    subtype = content_type.partition(";")[0].strip().lower().removeprefix("application/")
+    return subtype == "json" or subtype.endswith("+json")
+
+
+def _field(error: ErrorDetails) -> str | None:
+    """`("body", "accountId")` → `accountId`; None for the body as a whole."""
+    place, *path = error["loc"]
+    if place not in _PLACES:
+        path = [place, *path]
+    return ".".join(map(str, path)) or None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    return f"{_field(error) or 'the body'}: {error['msg']}"

@@ -1,0 +1,143 @@
+"""Writes single records to Kafka and tells each one's fate; be-messaging awaits it before it answers a caller.
+
+Promise: a delivered record is in its topic on all in-sync replicas, once. Every other end is one of
+
+    PublishError
+     ├─ NotPublished   certainly not in the topic: the caller may simply try again
+     └─ FateUnknown    sent, but no answer came: it may be in the topic
+
+Kafka's absence is noticed by the deliveries that fail and by `probe`, which also sees its return; while it is known to
+be away nothing is queued, every record is refused at once.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.records import Outgoing
+from messaging_processors.runtime.watching import require
+
+KAFKA = "kafka"
+DELIVERY_SECONDS = 5.0
+_PROBE_SECONDS = 1.5
+_CLOSE_SECONDS = 5.0
+_NEVER_WRITTEN = frozenset({
+    KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_RECORD,
+})
+_log = structlog.get_logger()
+_librdkafka = logging.getLogger("librdkafka")
+
+
+class PublishError(Exception):
+    """A record that is not known to be in its topic."""
+
+
+class NotPublished(PublishError):
+    """The record is certainly not in the topic."""
+
+
+class FateUnknown(PublishError):
+    """The record may be in the topic."""
+
+
+def _settings(bootstrap_servers: str) -> dict[str, str | int | bool]:
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",  # as Java producers do, or one account's messages spread over two partitions
+        "allow.auto.create.topics": False,
+        "topic.metadata.refresh.interval.ms": 10_000,  # grown partitions are used within that time
+        "message.timeout.ms": int(DELIVERY_SECONDS * 1000),
+        "request.timeout.ms": 4000,
+        "socket.timeout.ms": 4000,  # a broker that is silent but connected is dropped and dialled again
+        "reconnect.backoff.max.ms": 1000,
+        "retry.backoff.ms": 50,
+        "queue.buffering.max.messages": 2000,
+        "queue.buffering.max.kbytes": 32 * 1024,
+        "linger.ms": 2,
+    }
+
+
+class Publisher:
+    """One producer and the thread that serves its callbacks. Thread-safe."""
+
+    def __init__(self, bootstrap_servers: str, topics: Sequence[str], health: Health) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topics = topics
+        self._health = health
+        self._broken: KafkaError | None = None
+        self._closing = threading.Event()
+        self._producer = self._new_producer()
+        threading.Thread(target=self._serve_callbacks, name="publisher", daemon=True).start()
+
+    def publish(self, record: Outgoing) -> Future[None]:
+        """Hands the record over; the future ends with its delivery or a `PublishError`, at the latest after 6 s."""
+        try:
+            require(self._health, KAFKA)
+        except Away as error:
+            raise NotPublished(error.why) from error
+        fate: Future[None] = Future()
+        fate.set_running_or_notify_cancel()  # a caller that gives up must not make the callback fail
+        try:
+            self._producer.produce(
+                record.topic, key=record.key, value=record.value, headers=list(record.headers),
+                on_delivery=lambda error, _: self._settle(fate, error),
+            )
+        except BufferError as error:
+            raise NotPublished("too many messages wait for Kafka already") from error
+        except KafkaException as error:
+            raise NotPublished(str(error.args[0])) from error
+        return fate
+
+    def probe(self) -> None:
+        """Asks the brokers themselves; raises `Away` unless they answer and have the topics."""
+        try:
+            found = [self._producer.list_topics(topic, _PROBE_SECONDS).topics[topic] for topic in self._topics]
+        except KafkaException as error:
+            raise Away(KAFKA, f"{self._bootstrap_servers}: {error.args[0]}") from error
+        if missing := [f"topic {topic}: {topic.error}" for topic in found if topic.error]:
+            raise Away(KAFKA, "; ".join(missing))
+
+    def close(self) -> None:
+        """Gives what is in flight its time, then ends."""
+        self._producer.flush(_CLOSE_SECONDS)
+        self._closing.set()
+
+    def _new_producer(self) -> Producer:
+        return Producer(_settings(self._bootstrap_servers) | {"error_cb": self._notice}, logger=_librdkafka)
+
+    def _serve_callbacks(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(0.5)
+            if self._broken:
+                self._replace_producer()
+
+    def _replace_producer(self) -> None:
+        """A producer that has met a fatal error refuses everything from then on; only a new one helps."""
+        _log.error("the Kafka producer met a fatal error and is replaced", error=str(self._broken))
+        broken, self._producer, self._broken = self._producer, self._new_producer(), None
+        broken.purge()
+        broken.flush(_CLOSE_SECONDS)
+
+    def _notice(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._broken = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._health.away(KAFKA, f"{self._bootstrap_servers}: {error}")
+
+    def _settle(self, fate: Future[None], error: KafkaError | None) -> None:
+        if error is None:
+            fate.set_result(None)
+        elif error.code() in _NEVER_WRITTEN:
+            fate.set_exception(NotPublished(str(error)))
+        else:
+            self._health.away(KAFKA, f"a message was not acknowledged: {error}")
+            fate.set_exception(FateUnknown(str(error)))
