@@ -12,6 +12,8 @@ _SHARED: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso"),
     structlog.processors.format_exc_info,
 ]
+# A line for every probe and for every event of the API server would bury the others.
+_CHATTER = ("aiohttp.access", "httpx", "kopf.activities.probe", "kopf.objects")
 
 
 def configure() -> None:
@@ -22,6 +24,8 @@ def configure() -> None:
     )
     for handler in logging.getLogger().handlers:
         handler.setFormatter(formatter)
+    for chatter in _CHATTER:
+        logging.getLogger(chatter).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*_SHARED, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -108,8 +108,9 @@ class Cluster:
     def _list(self, key: TopologyKey, kind: str) -> Iterator[Manifest]:
         selector = f"{MANAGED_BY_LABEL}={MANAGER},{INSTANCE_LABEL}={key.name}"
         path = _PATHS[kind].format(namespace=key.namespace)
-        for item in self._request("GET", path, query={"labelSelector": selector})["items"]:
-            yield {**item, "kind": kind}  # items of a list don't say what they are
+        found = self._request("GET", path, query={"labelSelector": selector})
+        for item in found["items"]:  # only the list says what its items are
+            yield {**item, "apiVersion": found["apiVersion"], "kind": kind}
 
     def _get(self, namespace: str, key: ObjectKey) -> Manifest | None:
         try:
@@ -136,7 +137,8 @@ class Cluster:
             path,
             query_params=list((query or {}).items()),
             header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=json.dumps(body) if body else None,
+            # The client writes JSON itself, and only hands on what it takes for something else.
+            body=json.dumps(body) if content_type == _APPLY else body,
             auth_settings=["BearerToken"],
         )
         try:
