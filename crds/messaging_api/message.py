@@ -38,7 +38,7 @@ class MessageRequest(Model):
     account_id: AccountId
     domain: Domain
     to: PhoneNumber
-    body: Annotated[str, Field(min_length=1, max_length=1600)]
+    body: Annotated[str, Field(min_length=1, max_length=1600, pattern=r"^[^\x00]*$")]  # PostgreSQL stores no NUL
 
 
 class MessageView(Model):

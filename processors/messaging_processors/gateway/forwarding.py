@@ -63,21 +63,12 @@ class Upstream:
         onward = self._onward(request, await request.body(), client)
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                answer = await self._sent(onward)
+                answer = await self._client.send(onward)
         except (httpx.TransportError, aiohttp.ClientError, TimeoutError) as error:
             if _never_sent(error):
                 raise unavailable("be-messaging cannot be reached; nothing was sent, try again.") from error
             raise ProblemError(504, _UNKNOWN) from error
         return Response(answer.content, answer.status_code, answer_headers(answer.headers))
-
-    async def _sent(self, onward: httpx.Request) -> httpx.Response:
-        """A connection that was not made is tried once more: a Service may still name a pod that has just left."""
-        try:
-            return await self._client.send(onward)
-        except httpx.TransportError as error:
-            if not _never_sent(error):
-                raise
-        return await self._client.send(onward)
 
     def _onward(self, request: Request, body: bytes, client: str | None) -> httpx.Request:
         query = request.scope["query_string"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
@@ -127,7 +128,8 @@ async def _answer_invalid(request: Request, error: RequestValidationError) -> Re
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of an endpoint's problem documents."""
-    return {status: {"model": Problem, "content": {MEDIA_TYPE: {}}} for status in statuses}
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def create_app(api: Api) -> FastAPI:

@@ -1,0 +1,166 @@
+"""The gateway between a client and a be-messaging that answers, refuses, breaks off or stays silent.
+
+be-messaging is a plain TCP server here, because what is tried are connections; the real one is in the integration tests.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from messaging_processors.gateway import forwarding
+from messaging_processors.gateway.app import create_app
+from messaging_processors.gateway.keys import ApiKeys
+
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+KEY = "key-of-shop"
+ANSWER = (
+    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nLocation: /v1/messages/1\r\nRetry-After: 7\r\n"
+    b"X-Internal: secret\r\nContent-Length: 2\r\n\r\n{}"
+)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> ApiKeys:
+    (tmp_path / "shop").write_text(KEY)
+    keys = ApiKeys(tmp_path)
+    keys.reload()
+    return keys
+
+
+class Recorder:
+    """Answers every request with `ANSWER` and remembers it."""
+
+    def __init__(self) -> None:
+        self.head = ""
+        self.body = b""
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await until_blank_line(reader):
+            self.head = head
+            self.body = await reader.readexactly(int(self.headers().get("content-length", 0)))
+            writer.write(ANSWER)
+
+    def headers(self) -> dict[str, str]:
+        lines = self.head.split("\r\n")[1:]
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+
+
+async def until_blank_line(reader: asyncio.StreamReader) -> str:
+    try:
+        return (await reader.readuntil(b"\r\n\r\n")).decode()
+    except asyncio.IncompleteReadError:
+        return ""
+
+
+async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await until_blank_line(reader)
+
+
+async def answers_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await until_blank_line(reader)
+    writer.write(b"nonsense\r\n\r\n")
+
+
+async def stays_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **request: object) -> httpx.Response:
+    """The gateway's answer in front of `upstream`; None: nothing listens there."""
+
+    talks: list[asyncio.Task[None] | None] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        if upstream:
+            await upstream(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+
+    async def conversation() -> httpx.Response:
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        if upstream is None:
+            server.close()
+        app = create_app(keys, f"http://127.0.0.1:{port}")
+        async with app.router.lifespan_context(app), httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://gateway"
+        ) as client:
+            answer = await client.request(method, path, **request)  # type: ignore[arg-type]
+        server.close()
+        await asyncio.gather(*filter(None, talks))
+        return answer
+
+    return asyncio.run(conversation())
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == answer.status_code
+    return answer.status_code, answer.json()["detail"]
+
+
+def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: ApiKeys) -> None:
+    upstream = Recorder()
+    sent = {
+        "X-API-Key": KEY, "Authorization": "Bearer other", "Content-Type": "application/json", "traceparent": "00-a-b-01",
+        "X-Client": "somebody-else", "X-Forwarded-For": "192.0.2.1", "Connection": "x-hop", "X-Hop": "1", "Cookie": "c",
+    }
+    ask(keys, upstream, "POST", "/v1/messages?a=b%20c", headers=sent, content=b'{"x": 1}')
+    assert upstream.head.startswith("POST /v1/messages?a=b%20c HTTP/1.1")
+    assert upstream.body == b'{"x": 1}'
+    passed = upstream.headers()
+    assert (passed["content-type"], passed["traceparent"], passed["x-client"]) == ("application/json", "00-a-b-01", "shop")
+    assert not passed.keys() & {"x-api-key", "authorization", "x-forwarded-for", "x-hop", "cookie"}
+
+
+def test_an_answer_passes_with_what_a_client_needs_and_nothing_else(keys: ApiKeys) -> None:
+    answer = ask(keys, Recorder(), "POST", "/v1/messages", headers={"X-API-Key": KEY})
+    assert (answer.status_code, answer.content) == (202, b"{}")
+    assert (answer.headers["location"], answer.headers["retry-after"]) == ("/v1/messages/1", "7")
+    assert "x-internal" not in answer.headers
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}])
+def test_nobody_gets_in_without_a_key(keys: ApiKeys, headers: dict[str, str]) -> None:
+    upstream = Recorder()
+    answer = ask(keys, upstream, "POST", "/v1/messages", headers=headers)
+    assert problem(answer) == (401, "Send your API key as X-API-Key, or as Authorization: Bearer.")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert upstream.head == ""
+
+
+def test_the_api_is_described_to_everybody(keys: ApiKeys) -> None:
+    upstream = Recorder()
+    assert ask(keys, upstream, "GET", "/openapi.json").status_code == 202
+    assert upstream.head.startswith("GET /openapi.json ")
+    assert "x-client" not in upstream.headers()
+
+
+def test_nothing_but_the_api_is_reached(keys: ApiKeys) -> None:
+    upstream = Recorder()
+    answer = ask(keys, upstream, "GET", "/metrics", headers={"X-API-Key": KEY})
+    assert problem(answer) == (404, "There is nothing at /metrics; /openapi.json lists what there is.")
+    assert upstream.head == ""
+
+
+def test_what_was_never_sent_may_be_sent_again(keys: ApiKeys) -> None:
+    answer = ask(keys, None, "POST", "/v1/messages", headers={"X-API-Key": KEY}, content=b"{}")
+    assert problem(answer) == (503, "be-messaging cannot be reached; nothing was sent, try again.")
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("upstream", [breaks_off, answers_nonsense])
+def test_an_answer_that_does_not_come_is_unknown_and_not_refused(keys: ApiKeys, upstream: Conversation) -> None:
+    answer = ask(keys, upstream, "POST", "/v1/messages", headers={"X-API-Key": KEY}, content=b"{}")
+    assert problem(answer) == (504, "be-messaging gave no answer; whether the request took effect is unknown.")
+    assert "retry-after" not in answer.headers
+
+
+def test_silence_ends_at_the_deadline_and_is_unknown(keys: ApiKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "TOTAL_SECONDS", 0.2)
+    answer = ask(keys, stays_silent, "POST", "/v1/messages", headers={"X-API-Key": KEY}, content=b"{}")
+    assert problem(answer)[0] == 504
