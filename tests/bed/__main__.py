@@ -51,7 +51,7 @@ def build_images() -> None:
 def load(names: list[str]) -> None:
     state = BedState.load()
     engine.ready()
-    images.load(state.kind, state.cluster, names)
+    images.load(state.cluster, names)
 
 
 def main() -> int:

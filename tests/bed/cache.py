@@ -59,9 +59,25 @@ def built(name: str, key: str, build: Callable[[Path], None]) -> Path:
     target = root() / "built" / f"{name}-{key}"
     with locked(name):
         if not target.exists():
-            scratch = target.with_name(f"{target.name}.partial")
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
-            build(scratch)
-            scratch.rename(target)
+            target.parent.mkdir(exist_ok=True)
+            with scratch(name) as folder:
+                build(folder)
+                folder.rename(target)
     return target
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder to work in, for a caller that holds a lock: leftovers of killed runs go first.
+
+    Its name is new every time, because a killed run's programs may still be writing.
+    """
+    parent = root() / "scratch" / name
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True)
+    try:
+        folder = parent / str(os.getpid())
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)

@@ -42,7 +42,7 @@ def start_services(engine: Engine, state: BedState) -> None:
     image = images.services(engine)
     node = f"{state.cluster}-control-plane"
     if image not in run("docker", "exec", node, "ctr", "-n=k8s.io", "images", "list", "-q"):
-        images.load(state.kind, state.cluster, [image])
+        images.load(state.cluster, [image])
     template = Template((MANIFESTS / "services.yaml").read_text())
     manifest = template.substitute(asdict(state.ports), image=image, database_url=database_url("postgres", 5432))
     run(*kubectl(state), "apply", "-f", "-", stdin=manifest)

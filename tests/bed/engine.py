@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +34,7 @@ class Engine:
 
 
 def ready() -> Engine:
-    os.environ["DOCKER_BUILDKIT"] = "0"  # Debian's docker.io comes without buildx
-    engine = machine_engine() or own_engine()
-    if engine.host:
-        os.environ["DOCKER_HOST"] = engine.host
-    return engine
+    return machine_engine() or own_engine()
 
 
 def machine_engine() -> Engine | None:
@@ -62,6 +59,7 @@ def folder() -> Path:
 
 def own_engine() -> Engine:
     os.environ["DOCKER_HOST"] = own_host()
+    os.environ["DOCKER_BUILDKIT"] = "0"  # Debian's docker.io comes without buildx
     with cache.locked("engine"):
         if not own_process():
             start()
@@ -126,6 +124,7 @@ def write_configuration() -> None:
         "storage-driver": "overlay2",
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "default-cgroupns-mode": "private",
+        "cgroup-parent": f"/{cgroup_parent()}",
         "bridge": "none",
         "iptables": False,
         "ip6tables": False,
@@ -145,16 +144,14 @@ def own_process() -> int | None:
     return pid if str(folder()) in command else None
 
 
-FOOTPRINT = [Path("/etc/docker"), Path("/run/docker"), Path("/run/containerd")]
+FOOTPRINT = ["/etc/docker/key.json", "/etc/docker", "/run/docker", "/run/containerd"]
 
 
 def remember_machine() -> None:
-    """Notes which of dockerd's folders were there before it; once, not after a crash of ours."""
-    note = folder() / "before.json"
+    """Notes what dockerd is going to add to the machine; once, not again after a crash of ours."""
+    note = folder() / "added.json"
     if not note.exists():
-        cgroups = [path / "docker" for path in Path("/sys/fs/cgroup").iterdir() if path.is_dir()]
-        absent = [str(path) for path in FOOTPRINT + cgroups if not path.exists()]
-        note.write_text(json.dumps(absent))
+        note.write_text(json.dumps([path for path in FOOTPRINT if not Path(path).exists()]))
 
 
 def stop_if_unused() -> None:
@@ -181,20 +178,25 @@ def end(pid: int) -> None:
 
 
 def restore_machine() -> None:
-    note = folder() / "before.json"
+    note = folder() / "added.json"
     if not note.exists():
         return
     for path in map(Path, json.loads(note.read_text())):
-        if path.is_relative_to("/sys/fs/cgroup"):
-            remove_cgroups(path)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True) if path.is_file() else remove_empty(path)
+    for cgroup in Path("/sys/fs/cgroup").glob(f"*/{cgroup_parent()}"):
+        remove_empty(cgroup)
+    remove_empty(Path("/sys/fs/cgroup") / cgroup_parent())
     note.unlink()
 
 
-def remove_cgroups(top: Path) -> None:
-    """Control groups are folders that only rmdir can remove, the innermost first."""
-    if top.exists():
-        for path in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+def remove_empty(top: Path) -> None:
+    """Folders only, the innermost first; one that another engine uses is not empty and stays."""
+    for path in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):
             path.rmdir()
+    with suppress(OSError):
         top.rmdir()
+
+
+def cgroup_parent() -> str:
+    return f"bed-{cache.digest(str(folder()))}"

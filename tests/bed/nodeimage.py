@@ -6,13 +6,10 @@ plane's images preloaded into its containerd. Needs root and a running Docker en
 """
 
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bed import binaries, cache
-from bed.shell import require, run, step
+from bed.shell import pipe, require, run, step
 
 NODE = Path(__file__).parent / "node"
 PAUSE = "3.10.2"  # these three are the versions that kubeadm 1.37.2 asks for
@@ -47,7 +44,7 @@ def key() -> str:
 def build_node(tag: str) -> None:
     programs = binaries.node_programs()
     bare = debian("debian-node", PACKAGES)
-    with step("make the node image (1 minute)"), scratch() as folder:
+    with step("make the node image (1 minute)"), cache.scratch("node") as folder:
         root = folder / "root"
         run("cp", "-a", bare, root)
         save_control_plane(programs, bare, root / "control-plane.tar")
@@ -63,19 +60,12 @@ def build_node(tag: str) -> None:
     # systemd would start anew on SIGTERM; `docker import` cannot set another stop signal.
     dockerfile = f"FROM {tag}-root\nSTOPSIGNAL SIGRTMIN+3\nENTRYPOINT {command}\n"
     run("docker", "build", "--quiet", "--tag", tag, "-", stdin=dockerfile)
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder beside the results, not in /tmp, which may be small or in memory."""
-    with tempfile.TemporaryDirectory(dir=cache.root(), prefix="scratch-") as name:
-        yield Path(name)
+    run("docker", "image", "rm", f"{tag}-root")
 
 
 def import_root(root: Path, tag: str, *changes: str) -> None:
     options = [word for change in changes for word in ("--change", change)]
-    pipe = 'tar -C "$0" -c . | docker import "$@" >/dev/null'
-    run("bash", "-o", "pipefail", "-c", pipe, root, *options, "-", tag)
+    pipe(("tar", "-C", root, "-c", "."), ("docker", "import", *options, "-", tag))
 
 
 def save_control_plane(programs: Path, bare: Path, archive: Path) -> None:
@@ -89,13 +79,14 @@ def save_control_plane(programs: Path, bare: Path, archive: Path) -> None:
         f"registry.k8s.io/pause:{PAUSE}": ["pause"],
     }
     for image, names in images.items():
-        with scratch() as root:
+        with cache.scratch("control-plane-image") as root:
             copy(programs, root / "usr/local/bin", *names)
             if names == ["kube-proxy"]:
                 copy_with_libraries(bare, "/usr/sbin/nft", root)
             entry = f'ENTRYPOINT ["/usr/local/bin/{names[0]}"]'
             import_root(root, image, f"ENV PATH={PATH}", entry)
     run("docker", "save", "--output", archive, *images)
+    run("docker", "image", "rm", *images)
 
 
 def copy(source: Path, target: Path, *names: str) -> None:
@@ -106,8 +97,7 @@ def copy(source: Path, target: Path, *names: str) -> None:
 
 def copy_with_libraries(source: Path, program: str, target: Path) -> None:
     listed = f'tar -ch {program} $(ldd {program} | grep -o "/[^ ]*")'
-    pipe = f'chroot "$0" sh -c \'{listed}\' 2>/dev/null | tar -x -C "$1"'
-    run("bash", "-o", "pipefail", "-c", pipe, source, target)
+    pipe(("chroot", source, "sh", "-c", listed), ("tar", "-x", "-C", target))
 
 
 def fill(root: Path, programs: Path) -> None:

@@ -67,4 +67,5 @@ def main() -> None:
     os.execv(runc or "/usr/sbin/runc", ["runc", *arguments])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,12 @@ that is missing is installed from Debian where we may, else the error says what 
 """
 
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +22,8 @@ class BedError(Exception):
 
 
 def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+    """On stderr, so that what a command answers on stdout can be read by programs."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -58,6 +61,12 @@ def run(
     if done.returncode:
         raise BedError(failure(words, done.returncode, done.stdout + done.stderr))
     return done.stdout
+
+
+def pipe(source: Sequence[str | Path], target: Sequence[str | Path]) -> None:
+    """`source | target`; either one's failure is a failure."""
+    first, second = (shlex.join(map(str, command)) for command in (source, target))
+    run("bash", "-o", "pipefail", "-c", f"{first} | {second}")
 
 
 def failure(words: list[str], code: int, output: str) -> str:
