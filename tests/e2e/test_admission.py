@@ -15,7 +15,7 @@ NAMESPACE = "admission"
 
 @pytest.fixture(scope="module", autouse=True)
 def _namespace(cluster: Cluster) -> Iterator[None]:
-    cluster.install_crd()
+    cluster.install_operator()
     cluster.kubectl("create", "namespace", NAMESPACE)
     yield
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds/messagingtopologies.messagingtopology.dev.yaml"
 CHART = ROOT / "charts/messaging-operator"
 EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
 NAMESPACE = "messaging"
@@ -48,10 +47,6 @@ class Cluster:
         done = self._run(self.kubectl_path, "apply", "--dry-run=server", "-f", "-", stdin=manifest)
         assert done.returncode != 0, f"not refused: {done.stdout}"
         return done.stderr
-
-    def install_crd(self) -> None:
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-        self.kubectl("wait", "--for=condition=Established", f"crd/{CRD.stem}", "--timeout=30s")
 
     def install_operator(self) -> None:
         """`helm upgrade --install` with the images that the bed built."""
