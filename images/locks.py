@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "images/locks"
 EVERYTHING = FOLDER / "dev.txt"
+NOTICE = "# Written by `make lock`. Do not edit.\n"
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def stamp() -> str:
-    """The first line of every lock: it changes with the dependencies that pyproject.toml declares."""
+    """The first line of dev.txt. The layers' locks don't bear it: their images are rebuilt when their text changes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {key: project.get(key) for key in ("requires-python", "dependencies", "optional-dependencies")}
     digest = hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
-    return f"# Written by `make lock` from pyproject.toml's dependencies, {digest[:16]}. Do not edit.\n"
+    return f"{NOTICE}# From pyproject.toml's dependencies: {digest[:16]}\n"
 
 
 def resolve(extras: tuple[str, ...], *options: str) -> str:
@@ -73,7 +74,7 @@ def write(upgrade: bool) -> None:
     for layer in LAYERS:
         needed = pins(resolve(layer.extras, f"--constraints={EVERYTHING}"))
         present = {name for lower in layer.below for name in pins(lower.path.read_text())}
-        layer.path.write_text(stamp() + "".join(needed[name] for name in needed if name not in present))
+        layer.path.write_text(NOTICE + "".join(needed[name] for name in needed if name not in present))
 
 
 def complaints() -> list[str]:
@@ -82,13 +83,13 @@ def complaints() -> list[str]:
     missing = [path for path in locks if not path.exists()]
     if missing:
         return [f"{path.relative_to(ROOT)} is missing: run make lock" for path in missing]
-    stale = [path for path in locks if not path.read_text().startswith(stamp())]
     tested = {version(entry) for entry in pins(EVERYTHING.read_text()).values()}
     strange = [
         f"{layer.path.name}: {version(entry)} is not what dev.txt pins: run make lock"
         for layer in LAYERS for entry in pins(layer.path.read_text()).values() if version(entry) not in tested
     ]
-    return [f"{path.relative_to(ROOT)} is older than pyproject.toml: run make lock" for path in stale] + strange
+    stale = not EVERYTHING.read_text().startswith(stamp())
+    return [*(["images/locks are older than pyproject.toml: run make lock"] if stale else []), *strange]
 
 
 def version(entry: str) -> str:
