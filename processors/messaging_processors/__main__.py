@@ -10,7 +10,7 @@ import sys
 import structlog
 
 from messaging_api.processor import AnyProcessorConfig
-from messaging_processors.config import ConfigError, load_config, load_ports, load_secrets
+from messaging_processors.config import ConfigError, load_config, load_ports, load_secrets, require_stores
 from messaging_processors.runtime import health, logs
 from messaging_processors.runtime.process import Runtime, shutdown_on_signals
 
@@ -19,6 +19,7 @@ def main() -> None:
     """Runs until SIGTERM or SIGINT; a configuration that cannot work ends it at once."""
     try:
         config, secrets, ports = load_config(), load_secrets(), load_ports()
+        require_stores(config, secrets)
     except ConfigError as error:
         sys.exit(f"messaging_processors: {error}")
     logs.configure(config.topology, config.processor)

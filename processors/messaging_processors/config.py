@@ -10,7 +10,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from messaging_api.processor import CONFIG_FILE, CONFIG_FOLDER, HEALTH_PORT, HTTP_PORT, AnyProcessorConfig
+from messaging_api.processor import (
+    CONFIG_FILE,
+    CONFIG_FOLDER,
+    HEALTH_PORT,
+    HTTP_PORT,
+    AnyProcessorConfig,
+    MessagingConfig,
+    SinkConfig,
+)
 
 _CONFIG: TypeAdapter[AnyProcessorConfig] = TypeAdapter(AnyProcessorConfig)
 
@@ -59,6 +67,14 @@ def load_secrets() -> Secrets:
 def load_ports() -> Ports:
     """The contract's ports, unless HTTP_PORT and HEALTH_PORT say otherwise."""
     return Ports(http=_port("HTTP_PORT", HTTP_PORT), health=_port("HEALTH_PORT", HEALTH_PORT))
+
+
+def require_stores(config: AnyProcessorConfig, secrets: Secrets) -> None:
+    """Refuses a processor that keeps messages or accounts but was not told where."""
+    urls = {"DATABASE_URL": secrets.database_url, "CACHE_URL": secrets.cache_url}
+    missing = [variable for variable, url in urls.items() if not url]
+    if missing and isinstance(config, MessagingConfig | SinkConfig):
+        raise ConfigError(f"{' and '.join(missing)}: not set, and {config.processor} cannot work without")
 
 
 def _port(variable: str, default: int) -> int:

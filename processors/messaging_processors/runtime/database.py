@@ -6,15 +6,19 @@ for exactly the errors that no record is to blame for.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, exc, make_url, text
+import psycopg
+from psycopg.abc import PQGen
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.schema import metadata
 
 DATABASE = "database"
 _CONNECT_SECONDS = 2
-_STATEMENT_MS = 5000
+_STATEMENT_MS = 4000
+_ANSWER_SECONDS = 5.0
 _SCHEMA_LOCK = 0x6D746F70
 """Any number, the same in every processor."""
 
@@ -24,9 +28,23 @@ _AWAY_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
 _AWAY_CODES = ("25006", "55P03")
 
 
+T = TypeVar("T")
+
+
+class _ImpatientConnection(psycopg.Connection[Any]):
+    """Gives up on a server that is connected but silent; the driver itself would wait for ever."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval, _ANSWER_SECONDS if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()  # an answer that comes later must not be taken for the next one's
+            raise psycopg.OperationalError(f"no answer in {_ANSWER_SECONDS:g} s") from error
+
+
 def connect(url: str) -> Engine:
     """A small pool of connections that are tried before use. Connects at the first use, not now."""
-    return create_engine(
+    engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=5,
@@ -39,6 +57,12 @@ def connect(url: str) -> Engine:
             "application_name": "messaging-topology",
         },
     )
+    event.listen(engine, "do_connect", _connect_impatiently)
+    return engine
+
+
+def _connect_impatiently(_: object, __: object, arguments: list[Any], options: dict[str, Any]) -> _ImpatientConnection:
+    return _ImpatientConnection.connect(*arguments, **options)
 
 
 def ensure_schema(engine: Engine) -> None:

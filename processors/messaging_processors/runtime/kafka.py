@@ -38,6 +38,7 @@ class Reader:
     def __init__(self, connection: Connection, group_id: str, topics: list[str]) -> None:
         self._connection = connection
         self._assigned: set[Position] = set()
+        self._lost: set[Position] = set()
         self._astray: set[Position] = set()
         self._rebalances = 0
         self._held = False
@@ -47,10 +48,10 @@ class Reader:
         self._consumer = Consumer(settings, logger=LIBRARY_LOG)
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
 
-    @property
-    def assigned(self) -> frozenset[Position]:
-        """The partitions that are ours."""
-        return frozenset(self._assigned)
+    def lost(self) -> set[Position]:
+        """The partitions that were taken from us since this was last asked, also those that came back."""
+        lost, self._lost = self._lost, set()
+        return lost
 
     def read(self, limit: int, seconds: float) -> Batch:
         """Up to `limit` records; waits up to `seconds` for them."""
@@ -169,6 +170,7 @@ class Reader:
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalances += 1
         self._assigned -= _positions(partitions)
+        self._lost |= _positions(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
         _log.info("partitions lost", partitions=sorted(_positions(partitions)))
 
@@ -177,6 +179,7 @@ class DeadLetterWriter:
     """Writes records that must not be lost; not transactional, so a crash may write one of them twice."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
 
     def write(self, records: Iterable[Outgoing]) -> None:
@@ -191,7 +194,9 @@ class DeadLetterWriter:
                 on_delivery=lambda error, message: errors.append(f"{message.topic()}: {error}") if error else None,
             )
         if self._producer.flush(_ANSWER_SECONDS) or errors:
-            raise Away(KAFKA, errors[0] if errors else "dead letters not acknowledged in time")
+            why = errors[0] if errors else "not acknowledged in time"
+            self._connection.failed(f"dead letters not written: {why}")
+            raise Away(KAFKA, why)
 
 
 def group_changed(error: KafkaError) -> bool:

@@ -1,0 +1,53 @@
+"""The batch that a sink works on, and how far it is; `main` changes it, step by step, over many attempts if need be."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from messaging_api.message import ChargedMessage, MessageState
+from messaging_processors.runtime.records import Position, Record
+from messaging_processors.sink.decoding import DeadLetter, Item
+
+
+@dataclass
+class Batch:
+    """Records, the messages in them, and what is known of each message."""
+
+    records: list[Record]
+    items: dict[UUID, Item]
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    """Still to be written."""
+    states: dict[UUID, MessageState] = field(default_factory=dict)
+    """As the database has them; empty until it was asked."""
+    outcomes: dict[UUID, MessageState] = field(default_factory=dict)
+    """What the database has still to be told."""
+
+    @property
+    def unstored(self) -> list[ChargedMessage]:
+        """Messages that the database was not asked about."""
+        return [item.message for key, item in self.items.items() if key not in self.states]
+
+    @property
+    def unsent(self) -> list[ChargedMessage]:
+        """Messages that the third party has not answered for."""
+        charged = (key for key, state in self.states.items() if state is MessageState.CHARGED)
+        return [self.items[key].message for key in charged if key not in self.outcomes]
+
+    def learn(self, states: Mapping[UUID, MessageState]) -> None:
+        """The database has these states now."""
+        self.states |= states
+        self.outcomes = {key: state for key, state in self.outcomes.items() if key not in states}
+
+    def reject(self, letter: DeadLetter, key: UUID) -> None:
+        """The message cannot even be stored: it leaves the batch as a dead letter."""
+        self.dead_letters.append(letter)
+        del self.items[key]
+
+    def forget(self, lost: Iterable[Position]) -> None:
+        """These partitions are somebody else's now."""
+        gone = set(lost)
+        self.records = [record for record in self.records if record.position not in gone]
+        self.dead_letters = [letter for letter in self.dead_letters if letter.record.position not in gone]
+        self.items = {key: item for key, item in self.items.items() if item.record.position not in gone}
+        self.states = {key: state for key, state in self.states.items() if key in self.items}
+        self.outcomes = {key: state for key, state in self.outcomes.items() if key in self.items}

@@ -1,0 +1,158 @@
+"""Hands messages to the third party; `main` calls it. The only `httpx` import of the sinks.
+
+Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
+every attempt at a message carries the same Idempotency-Key, its id. What an answer means:
+
+    2xx                                    sent
+    401, 407, 408, 425, 429, 5xx, 3xx      the third party cannot be used: nobody's message is at fault
+    any other 4xx                          this message is refused for good
+    no answer in time                      the third party cannot be used
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from uuid import UUID
+
+import httpx
+
+from messaging_api.base import seconds
+from messaging_api.message import ChargedMessage
+from messaging_api.topology import ThirdParty
+from messaging_processors.runtime.errors import Away
+
+THIRD_PARTY = "third-party"
+_NOT_THE_MESSAGE_S_FAULT = (401, 407, 408, 425, 429)
+_FAILURES_IN_A_ROW = 3
+_IDLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The third party took the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The third party will never take this message."""
+
+    status: int
+
+
+Answer = Sent | Refused
+
+
+@dataclass
+class Attempt:
+    """What came of one attempt at some messages: answers by id, and the last reason why others have none."""
+
+    answers: dict[UUID, Answer] = field(default_factory=dict)
+    away: Away | None = None
+
+
+class Provider:
+    """The third party, with a pool of connections and threads that fits `maxInFlight`."""
+
+    def __init__(self, config: ThirdParty, transport: httpx.BaseTransport | None = None) -> None:
+        in_flight = config.max_in_flight
+        limits = httpx.Limits(
+            max_connections=in_flight, max_keepalive_connections=in_flight, keepalive_expiry=_IDLE_SECONDS
+        )
+        self._url = httpx.URL(config.url)
+        self._timeout = seconds(config.timeout)
+        self._client = httpx.Client(timeout=self._timeout, limits=limits, transport=transport)
+        self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="third-party")
+
+    def attempt(self, messages: Iterable[ChargedMessage], give_up: Callable[[], bool]) -> Attempt:
+        """Sends what can be sent until `give_up`, and no more once one call after the other fails."""
+        attempt = _Attempt(give_up)
+        lanes: dict[str, list[ChargedMessage]] = defaultdict(list)
+        for message in messages:
+            lanes[message.account_id].append(message)
+        for sent in [self._threads.submit(self._send_in_order, lane, attempt) for lane in lanes.values()]:
+            sent.result()
+        return attempt.result
+
+    def close(self) -> None:
+        """Ends threads and connections."""
+        self._threads.shutdown(cancel_futures=True)
+        self._client.close()
+
+    def _send_in_order(self, lane: Sequence[ChargedMessage], attempt: "_Attempt") -> None:
+        for message in lane:
+            if attempt.is_over():
+                return
+            try:
+                attempt.answered(message.id, self._send(message))
+            except Away as error:
+                attempt.failed(error)
+                return
+
+    def _send(self, message: ChargedMessage) -> Answer:
+        body = message.model_dump(mode="json", include={"id", "account_id", "to", "body", "domain"})
+        headers = {"Idempotency-Key": str(message.id)}
+        end = deadline(self._timeout)
+        try:
+            with self._client.stream("POST", self._url, json=body, headers=headers) as response:
+                # Read as it comes, or the connection could not be used again; what it says is of no interest.
+                for _ in response.iter_raw():
+                    if end():
+                        break
+        except httpx.TransportError as error:
+            raise Away(THIRD_PARTY, f"{self._url.host}: {type(error).__name__}: {error}") from error
+        return _meaning(response)
+
+
+class _Attempt:
+    """What the threads of one attempt share."""
+
+    def __init__(self, give_up: Callable[[], bool]) -> None:
+        self.result = Attempt()
+        self._give_up = give_up
+        self._lock = threading.Lock()
+        self._failures = 0
+
+    def is_over(self) -> bool:
+        """True when nothing more is to be sent."""
+        return self._failures >= _FAILURES_IN_A_ROW or self._give_up()
+
+    def answered(self, message_id: UUID, answer: Answer) -> None:
+        with self._lock:
+            self._failures = 0
+            self.result.answers[message_id] = answer
+
+    def failed(self, error: Away) -> None:
+        with self._lock:
+            self._failures += 1
+            self.result.away = error
+
+
+def _meaning(response: httpx.Response) -> Answer:
+    status = response.status_code
+    if response.is_success:
+        return Sent()
+    if response.is_client_error and status not in _NOT_THE_MESSAGE_S_FAULT:
+        return Refused(status)
+    asked = _retry_after(response.headers.get("Retry-After", ""))
+    raise Away(THIRD_PARTY, f"{response.request.url.host}: HTTP {status}", asked)
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds until the third party wants to be asked again: it gives them, or a date."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def deadline(budget: float) -> Callable[[], bool]:
+    """True once `budget` seconds have passed."""
+    end = time.monotonic() + budget
+    return lambda: time.monotonic() >= end
