@@ -139,7 +139,7 @@ def own_process() -> int | None:
     try:
         pid = int((folder() / "dockerd.pid").read_text())
         command = Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ProcessLookupError, ValueError):
         return None
     return pid if str(folder()) in command else None
 

@@ -99,13 +99,17 @@ class Service:
 
     def _end_leftover(self) -> None:
         """A run that was killed leaves its services behind, and they hold the port and the data."""
+        if pid := self._leftover():
+            os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._leftover() and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+    def _leftover(self) -> int | None:
+        """The process of the pid file, if it is a service on this folder: numbers are reused."""
         try:
             pid = int(self.pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_text()
-        except (FileNotFoundError, ValueError):
-            return
-        if str(self.folder) in command:
-            os.kill(pid, signal.SIGKILL)
-            deadline = time.monotonic() + STOP_SECONDS
-            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        return pid if str(self.folder) in command else None

@@ -130,7 +130,7 @@ def third_party() -> Iterator[ThirdParty]:
     seen = ThirdParty()
     with make_server("127.0.0.1", 0, seen) as server:
         seen.address = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, name="third-party")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="third-party")
         thread.start()
         try:
             yield seen
