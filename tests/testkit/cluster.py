@@ -12,6 +12,7 @@ CHART = ROOT / "charts/messaging-operator"
 EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
 NAMESPACE = "messaging"
 TOPOLOGY = "user-api-messaging"
+PROCESSOR_KINDS = "gateway", "billing", "sink"
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,12 @@ class Cluster:
 
     def install_operator(self) -> None:
         """`helm upgrade --install` with the images that the bed built."""
-        kinds = "gateway", "billing", "sink"
-        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in kinds]
-        self.helm(
-            "upgrade",
-            "--install",
-            "messaging-operator",
-            str(CHART),
-            "--namespace",
-            "messaging-operator",
-            "--create-namespace",
-            "--wait",
-            "--timeout",
-            "120s",
-            "--set=image.repository=localhost/messaging-operator",
-            "--set=image.tag=dev",
-            *images,
-        )
+        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in PROCESSOR_KINDS]
+        release = f"upgrade --install messaging-operator {CHART} --namespace messaging-operator --create-namespace"
+        # The CRD outlives its release by design, and a release of another name may have brought it.
+        options = "--take-ownership --wait --timeout 120s"
+        image = "--set=image.repository=localhost/messaging-operator --set=image.tag=dev"
+        self.helm(*f"{release} {options} {image}".split(), *images)
 
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
