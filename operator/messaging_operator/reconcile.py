@@ -78,11 +78,13 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
         _report(owner, invalid_status(owner, str(error), now), (), clients.cluster, now)
         return
     topics = clients.kafka(spec.kafka.bootstrap_servers)
-    observed = _observe(owner, wanted, topics, clients)
+    names = [topic.name for topic in wanted.topics]
+    observed = _observe(owner, wanted, topics.topics(names), clients)
     todo = plan(wanted, observed)
     outcome = apply(todo, key.namespace, topics, clients.cluster)
-    if outcome.done:
-        observed = _observe(owner, wanted, topics, clients)
+    if outcome.done:  # a Kafka that didn't answer just now isn't waited for twice
+        known = observed.topics if isinstance(observed.topics, Problem) else topics.topics(names)
+        observed = _observe(owner, wanted, known, clients)
     current = status(owner, wanted, observed, (*todo.problems, *outcome.problems), now)
     _report(owner, current, outcome.done, clients.cluster, now)
 
@@ -104,10 +106,10 @@ def _spec(resource: Manifest) -> TopologySpec:
         raise ResourceError("; ".join(faults)) from error
 
 
-def _observe(owner: Owner, wanted: Desired, topics: TopicDoor, clients: Clients) -> Observed:
+def _observe(owner: Owner, wanted: Desired, topics: Mapping[str, TopicState] | Problem, clients: Clients) -> Observed:
     objects = _objects(owner, wanted, clients.cluster)
     return Observed(
-        topics=topics.topics([topic.name for topic in wanted.topics]),
+        topics=topics,
         objects={key: found for key, found in objects.items() if is_owned(found, owner.uid)},
         foreign={key: found for key, found in objects.items() if not is_owned(found, owner.uid)},
         pods=_pods(clients.cluster.pods(owner.key), clients.readiness),

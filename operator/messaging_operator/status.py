@@ -214,11 +214,12 @@ def _rollout(name: str, wanted: int, actual: Manifest, pods: Sequence[PodState])
     """How far the rollout of a Deployment is; empty when every pod is new and ready and none is left over."""
     counts = actual.get("status", {})
     seen = counts.get("observedGeneration", 0) >= actual.get("metadata", {}).get("generation", 1)
-    fresh, ready = counts.get("updatedReplicas", 0), counts.get("readyReplicas", 0)
-    if seen and fresh == ready == counts.get("replicas", 0) == wanted:
+    total, fresh, ready = (counts.get(count, 0) for count in ("replicas", "updatedReplicas", "readyReplicas"))
+    if seen and fresh == ready == total == wanted:
         return ""
-    why = next((pod.waiting for pod in pods if pod.processor == name and pod.waiting), "")
-    return f"{name}: {min(fresh, ready)} of {wanted} ready" + (f" ({why})" if why else "")
+    left = f", {total - fresh} old ones left" if total > fresh else ""
+    why = "; ".join(dict.fromkeys(_remarks(name, pods)))
+    return f"{name}: {fresh} of {wanted} updated, {ready} ready{left}" + (f" ({why})" if why else "")
 
 
 def _conditions(owner: Owner, verdicts: Verdicts, now: datetime) -> list[Condition]:

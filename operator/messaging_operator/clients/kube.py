@@ -47,8 +47,11 @@ class Cluster:
 
     @classmethod
     def connect(cls) -> "Cluster":
-        """From within a pod or by the kubeconfig, as kubectl does."""
-        config.load_config()  # type: ignore[no-untyped-call]
+        """From within a pod, or by the kubeconfig as kubectl does."""
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            config.load_kube_config()  # type: ignore[no-untyped-call]
         return cls(client.ApiClient())
 
     def topology(self, key: TopologyKey) -> Manifest | None:

@@ -104,7 +104,7 @@ def test_a_pod_that_cannot_start_says_why() -> None:
     observed = with_counts(as_declared(wanted()), "marketing", readyReplicas=0)
     why = 'CreateContainerConfigError: secret "messaging-db" not found'
     said = status_of(replace(observed, pods=(PodState("marketing", why, {}),)))
-    assert conditions(said)[PROCESSORS].message == f"marketing: 0 of 1 ready ({why})"
+    assert conditions(said)[PROCESSORS].message == f"marketing: 1 of 1 updated, 0 ready ({why})"
     assert [processor.message for processor in said.processors if processor.name == "marketing"] == [why]
 
 
