@@ -14,7 +14,7 @@ from rich.table import Table
 from bed.state import BedState
 from testkit.arrivals import Arrivals
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
-from testkit.traffic import DOMAINS, Answer, Gateway, Traffic
+from testkit.traffic import API_KEY, DOMAINS, Answer, Gateway, Traffic
 from testkit.waiting import eventually
 
 RATE, COUNT = 100, 3_000
@@ -72,7 +72,7 @@ def hints(bed: BedState) -> str:
             f"  export KUBECONFIG={bed.kubeconfig} PATH={Path(bed.kubectl).parent}:$PATH",
             f"  kubectl get mtop,deployments,pods -n {NAMESPACE}",
             f"  kubectl describe mtop -n {NAMESPACE}",
-            f"  curl -H 'X-API-Key: demo-key' {bed.gateway_url}/v1/accounts/account-00",
+            f"  curl -H 'X-API-Key: {API_KEY}' {bed.gateway_url}/v1/accounts/account-00",
             "  edit examples/user-api-messaging.yaml and kubectl apply -f it",
             "Tear down:",
             "  make down",
@@ -83,7 +83,7 @@ def hints(bed: BedState) -> str:
 def main() -> int:
     bed = BedState.load()
     cluster = Cluster(Path(bed.kubeconfig), Path(bed.kubectl), Path(bed.helm))
-    gateway = Gateway(bed.gateway_url, "demo-key")
+    gateway = Gateway(bed.gateway_url, API_KEY)
     arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
     install(cluster, gateway)
     traffic = send(gateway)

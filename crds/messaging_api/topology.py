@@ -77,7 +77,14 @@ class KafkaDefaults(Model):
 class Kafka(Model):
     """The cluster that carries the messages."""
 
-    bootstrap_servers: Annotated[str, Field(min_length=1, max_length=1024)]
+    bootstrap_servers: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="host:port, comma-separated. The operator uses it too, so a Service's name needs its namespace.",
+        ),
+    ]
     defaults: KafkaDefaults = KafkaDefaults()
 
 

@@ -14,7 +14,7 @@ from bed.state import BedState
 from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
 from testkit.topics import Topics
-from testkit.traffic import Gateway
+from testkit.traffic import API_KEY, Gateway
 from testkit.waiting import eventually
 
 
@@ -47,7 +47,7 @@ def example() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def gateway(bed: BedState) -> Gateway:
-    return Gateway(bed.gateway_url, "demo-key")
+    return Gateway(bed.gateway_url, API_KEY)
 
 
 @pytest.fixture(scope="session")

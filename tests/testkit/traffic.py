@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import httpx
 
 DOMAINS = ("marketing", "authentication", "agent-flow")
+API_KEY = "demo-key-of-the-test-bed"
 BILLING_TYPES = ("Postpaid", "Prepaid")
 ACCOUNTS = {f"account-{number:02}": BILLING_TYPES[number % 2] for number in range(40)}
 RECIPIENTS = [f"+120255501{number:02}" for number in range(100)]

@@ -127,7 +127,10 @@ class TopicAdmin:
 
     def _problem(self, what: str, error: KafkaError) -> Problem:
         if error.code() in _UNREACHABLE:
-            message = f"Kafka at {self._bootstrap_servers} does not answer within {_TIMEOUT_SECONDS:g} s; trying again"
+            message = (
+                f"Kafka at {self._bootstrap_servers} does not answer the operator within {_TIMEOUT_SECONDS:g} s, trying"
+                " again; a Service in another namespace than the operator's is called name.namespace.svc"
+            )
             return Problem(ConditionType.TOPICS_READY, Reason.KAFKA_UNREACHABLE, message)
         refused = error.code() == KafkaError.INVALID_CONFIG
         reason = Reason.INVALID_TOPIC_CONFIG if refused else Reason.TOPIC_REFUSED
