@@ -37,7 +37,10 @@ def down() -> None:
 
 
 def status() -> None:
-    print(json.dumps(asdict(BedState.load()), indent=1))
+    state = BedState.load()
+    print(json.dumps(asdict(state), indent=1))
+    if not cluster.responds(state):
+        raise BedError(f"{state.cluster} does not answer: `python -m bed up` repairs it")
 
 
 def base() -> None:

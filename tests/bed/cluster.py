@@ -72,12 +72,16 @@ def answers(state: BedState) -> bool:
         say(f"the node {node} is gone: making the cluster anew")
         return False
     deadline = time.monotonic() + 60
-    while not succeeds(*kubectl(state), "--request-timeout=5s", "get", "--raw=/readyz"):
+    while not responds(state):
         if time.monotonic() > deadline:
             say(f"the API server of {state.cluster} is dead: making the cluster anew")
             return False
         time.sleep(0.5)
     return True
+
+
+def responds(state: BedState) -> bool:
+    return succeeds(*kubectl(state), "--request-timeout=5s", "get", "--raw=/readyz")
 
 
 def kubectl(state: BedState) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from bed import cache
 from bed.shell import BedError, require, run, say, succeeds
 
 HERE = Path(__file__).parent
+PID_FILES = ("dockerd.pid", "exec/containerd/containerd.pid")
 PULLED_NODE = "kindest/node:v1.37.0"  # the one that the kind of programs/go.mod was released with
 PULLED_BASE = "python:3.12-slim"
 
@@ -80,6 +81,7 @@ def start() -> None:
     folder().mkdir(exist_ok=True)
     remember_machine()
     write_configuration()
+    clear_leftovers()
     with (folder() / "dockerd.log").open("ab") as log:
         # Its own mount namespace: whatever way it ends, no mount stays behind on the machine.
         # Its own session: Ctrl-C in a terminal ends the caller, not the engine.
@@ -135,13 +137,25 @@ def write_configuration() -> None:
 
 
 def own_process() -> int | None:
-    """The process id of our dockerd, if it runs; a pid file can be stale, its number reused."""
+    return running(PID_FILES[0])
+
+
+def running(pid_file: str) -> int | None:
+    """The process id in that file, if it is ours; a pid file can be stale, its number reused."""
     try:
-        pid = int((folder() / "dockerd.pid").read_text())
+        pid = int((folder() / pid_file).read_text())
         command = Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError, ValueError):
         return None
     return pid if str(folder()) in command else None
+
+
+def clear_leftovers() -> None:
+    """What a killed engine left: dockerd refuses to start beside a pid file whose number lives,
+    and waits in vain for a containerd that is just about to follow its parent."""
+    for pid_file in PID_FILES:
+        end(pid_file, signal.SIGKILL)
+        (folder() / pid_file).unlink(missing_ok=True)
 
 
 FOOTPRINT = ["/etc/docker/key.json", "/etc/docker", "/run/docker", "/run/containerd"]
@@ -157,24 +171,25 @@ def remember_machine() -> None:
 def stop_if_unused() -> None:
     """Stops our engine when no container is left in it, and takes away what it left behind."""
     with cache.locked("engine"):
-        if pid := own_process():
+        if own_process():
             os.environ["DOCKER_HOST"] = own_host()
             if left := run("docker", "ps", "--all", "--format", "{{.Names}}").split():
                 say(f"the Docker engine stays: it still has {', '.join(left)}")
                 return
             run("docker", "network", "prune", "--force")
-            end(pid)
+            end(PID_FILES[0], signal.SIGTERM, signal.SIGKILL)
             say("stopped our Docker engine")
         restore_machine()
 
 
-def end(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while own_process():
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
+def end(pid_file: str, *signals: signal.Signals) -> None:
+    """Each signal once (dockerd takes a third one for impatience), with half a minute to obey."""
+    for number in signals:
+        if pid := running(pid_file):
+            os.kill(pid, number)
+        deadline = time.monotonic() + 30
+        while running(pid_file) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def restore_machine() -> None:
