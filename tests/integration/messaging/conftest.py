@@ -1,0 +1,46 @@
+"""Two be-messaging processes, as two pods of one Deployment, on real Kafka, PostgreSQL and Redis."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from messaging_api.processor import MessagingConfig
+from messaging_api.topology import BillingType
+from testkit.processes import Processor, running
+
+POSTPAID, PREPAID = "http-postpaid", "http-prepaid"
+
+
+@pytest.fixture(scope="session")
+def stores(postgres_url: str, redis_url: str) -> dict[str, str]:
+    """What be-messaging is told by its environment."""
+    return {"DATABASE_URL": postgres_url, "CACHE_URL": redis_url}
+
+
+@pytest.fixture(scope="session")
+def messaging_config(kafka_bootstrap: str) -> MessagingConfig:
+    """For topics that exist."""
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    for created in admin.create_topics([NewTopic(topic, 3, 1) for topic in (POSTPAID, PREPAID)]).values():
+        created.result(30)
+    return MessagingConfig(
+        topology="user-api", namespace="messaging", processor="be-messaging", bootstrap_servers=kafka_bootstrap,
+        routes={BillingType.POSTPAID: POSTPAID, BillingType.PREPAID: PREPAID}, domains=["marketing"], cache_ttl="1h",
+    )
+
+
+@pytest.fixture(scope="session")
+def pods(
+    messaging_config: MessagingConfig, stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Processor, Processor]]:
+    folder: Path = tmp_path_factory.mktemp("be-messaging")
+    with running(messaging_config, folder, **stores) as one, running(messaging_config, folder, **stores) as two:
+        yield one.await_ready(), two.await_ready()
+
+
+@pytest.fixture
+def pod(pods: tuple[Processor, Processor]) -> Processor:
+    """One of them, ready again after what the previous test did to its dependencies."""
+    return pods[0].await_ready()

@@ -1,0 +1,145 @@
+"""Kafka and PostgreSQL go away and come back: what callers are told meanwhile is true, and it heals by itself."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from bed.process import Service
+from messaging_api.processor import MessagingConfig
+from messaging_api.topology import BillingType
+from testkit.posting import Caller, records
+from testkit.processes import Processor, running
+from testkit.waiting import eventually
+
+Stores = dict[str, str]
+POSTPAID = "http-postpaid"
+
+
+class Posting:
+    """Posts with distinct bodies from ten threads, until told to stop."""
+
+    def __init__(self, caller: Caller, account: str) -> None:
+        self._caller = caller
+        self._account = account
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(10)
+        self._threads = [self._pool.submit(self._post) for _ in range(10)]
+        self.answers: dict[str, httpx.Response] = {}
+
+    def _post(self) -> None:
+        while not self._stop.wait(0.1):
+            body = str(uuid4())
+            self.answers[body] = self._caller.post(self._account, body)
+
+    def stop(self) -> dict[str, httpx.Response]:
+        """The answer by the message's body."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.result()
+        self._pool.shutdown()
+        return self.answers
+
+
+def refused_at_once(ask: Callable[[], httpx.Response]) -> bool:
+    """A 503 that says when to come back, and that nobody had to wait for."""
+    begun = time.monotonic()
+    answer = ask()
+    assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1"), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert time.monotonic() - begun < 1
+    return True
+
+
+def freeze(kafka: Service) -> Callable[[], None]:
+    kafka.pause()
+    return kafka.resume
+
+
+def kill(service: Service) -> Callable[[], None]:
+    service.kill()
+    return service.start
+
+
+@pytest.mark.parametrize("vanish", [freeze, kill])
+def test_while_kafka_is_away_nothing_is_accepted_and_nothing_refused_is_written(
+    pod: Processor, kafka: Service, vanish: Callable[[Service], Callable[[], None]]
+) -> None:
+    caller = Caller(pod.url)
+    account = caller.new_account("Postpaid")
+    posting = Posting(caller, account)
+    eventually(lambda: len(posting.answers) > 20)
+    come_back = vanish(kafka)
+    try:
+        eventually(lambda: refused_at_once(lambda: caller.post(account)), within=10)
+        eventually(lambda: "kafka" in pod.readiness().away, within=5)
+        assert not pod.readiness().ready
+    finally:
+        come_back()
+    eventually(lambda: caller.post(account).status_code == 202)
+    pod.await_ready()
+    answers = posting.stop()
+    assert {answer.status_code for answer in answers.values()} <= {202, 503, 504}
+    assert all(answer.headers["retry-after"] for answer in answers.values() if answer.status_code == 503)
+    written = [json.loads(record.value() or b"")["body"] for record in records(kafka.address, POSTPAID)]
+    times = {body: written.count(body) for body in answers}
+    assert [times[body] for body, answer in answers.items() if answer.status_code == 202 and times[body] != 1] == []
+    assert [body for body, answer in answers.items() if answer.status_code == 503 and times[body]] == []
+
+
+def test_without_its_database_it_refuses_what_it_cannot_know_and_heals(pod: Processor, postgres: Service) -> None:
+    caller = Caller(pod.url)
+    account = caller.new_account("Postpaid")
+    postgres.kill()
+    try:
+        eventually(lambda: "database" in pod.readiness().away, within=10)
+        assert not pod.readiness().ready
+        assert refused_at_once(lambda: caller.post("unseen"))
+        assert refused_at_once(lambda: caller.message(uuid4()))
+        assert refused_at_once(lambda: caller.put_account(account, "Prepaid"))
+        assert caller.post(account).status_code == 202, "its billing type is in Redis"
+    finally:
+        postgres.start()
+    eventually(lambda: caller.post("unseen").status_code == 422)
+    assert caller.billing_type(account) == "Postpaid"
+
+
+def test_a_frozen_database_keeps_nobody_waiting(pod: Processor, postgres: Service) -> None:
+    caller = Caller(pod.url)
+    frozen = [postgres.process.pid, *children(postgres.process.pid)]
+    signal_all(frozen, signal.SIGSTOP)
+    try:
+        eventually(lambda: refused_at_once(lambda: caller.post("unseen")), within=12)
+    finally:
+        signal_all(frozen, signal.SIGCONT)
+    eventually(lambda: caller.post("unseen").status_code == 422)
+    pod.await_ready()
+
+
+def test_a_pod_without_its_topics_is_not_ready_and_says_which(
+    messaging_config: MessagingConfig, stores: Stores, tmp_path: Path
+) -> None:
+    routes = {BillingType.POSTPAID: POSTPAID, BillingType.PREPAID: "absent"}
+    lacking = messaging_config.model_copy(update={"routes": routes})
+    with running(lacking, tmp_path, **stores) as pod:
+        eventually(lambda: "topic absent: " in pod.readiness().away.get("kafka", ""))
+        assert not pod.readiness().ready
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

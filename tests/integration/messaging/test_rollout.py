@@ -1,0 +1,70 @@
+"""A rollout breaks no request: one of two gateways and one of two be-messaging pods end while messages come in.
+
+Client → Service → gateways → Service → be-messaging. The Services are miniatures that treat connections as Kubernetes
+does, and the client keeps a pool as real ones do: the connections of the pods that end are in use when they end.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bed.services import free_port
+from messaging_api.processor import GatewayConfig, MessagingConfig
+from testkit.processes import Processor, running
+from testkit.service import Service, serving
+from testkit.traffic import DOMAINS, Gateway, Traffic
+from testkit.waiting import eventually
+
+KEY = "key-of-shop"
+RATE, COUNT = 50, 500  # ten seconds: the drain takes five, and load must go on after the end of the pods
+
+
+class Deployments:
+    """Two gateways in front of two be-messaging pods, a Service before either pair."""
+
+    def __init__(self, messaging: MessagingConfig, stores: dict[str, str], folder: Path, stack: ExitStack) -> None:
+        (folder / "keys").mkdir()
+        (folder / "keys/shop").write_text(KEY)
+        inner, outer = free_port(), free_port()
+        gateway = GatewayConfig(
+            topology="user-api", namespace="messaging", processor="api-gateway", upstream=f"http://127.0.0.1:{inner}",
+            api_keys_folder=str(folder / "keys"),
+        )
+        messaging = messaging.model_copy(update={"domains": list(DOMAINS)})
+        self.messaging = [stack.enter_context(running(messaging, folder, **stores)) for _ in range(2)]
+        self.gateways = [stack.enter_context(running(gateway, folder)) for _ in range(2)]
+        for pod in self.messaging + self.gateways:
+            pod.await_ready()
+        self.services = [
+            stack.enter_context(serving(inner, self.messaging)), stack.enter_context(serving(outer, self.gateways))
+        ]
+        self.client = Gateway(f"http://127.0.0.1:{outer}", KEY)
+
+
+@pytest.fixture
+def deployments(messaging_config: MessagingConfig, stores: dict[str, str], tmp_path: Path) -> Iterator[Deployments]:
+    with ExitStack() as stack:
+        yield Deployments(messaging_config, stores, tmp_path, stack)
+
+
+def test_pods_that_end_under_load_break_no_request(deployments: Deployments) -> None:
+    deployments.client.accounts_registered()
+    traffic = Traffic(deployments.client, RATE, COUNT).start()
+    eventually(lambda: len(traffic.answers) > RATE)
+    ending = [deployments.messaging[0], deployments.gateways[0]]
+    assert all(in_use(pod, deployments.services) for pod in ending)
+    for pod in ending:
+        pod.process.send_signal(signal.SIGTERM)
+    assert [pod.process.wait(20) for pod in ending] == [0, 0]
+    assert len(traffic.answers) < COUNT, "the load ended before the pods did: nothing was tried"
+    answers = traffic.join()
+    refused = [answer for answer in answers if answer.status == 503 and answer.retry_after]
+    assert [answer for answer in answers if not answer.accepted and answer not in refused] == []
+    assert len(refused) < COUNT / 20, "a busy machine may be refused a connection, but not often"
+
+
+def in_use(pod: Processor, services: list[Service]) -> bool:
+    return any(service.connections[pod.url] for service in services)

@@ -1,0 +1,67 @@
+"""Processors as real processes on this machine, for tests that stop, kill or overload them.
+
+`running` starts one with `python -m messaging_processors` and ends it hard; a test that wants an orderly end sends
+SIGTERM itself.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bed.services import free_port
+from messaging_api.processor import ProcessorConfig, Readiness
+from testkit.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Processor:
+    """One running processor and where it answers."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    health_url: str
+    log: Path
+
+    def readiness(self) -> Readiness:
+        """What it says of itself; not ready as long as nobody answers."""
+        try:
+            return Readiness.model_validate_json(httpx.get(f"{self.health_url}/readyz", timeout=2).content)
+        except httpx.TransportError as error:
+            return Readiness(ready=False, away={"process": str(error)})
+
+    def await_ready(self) -> "Processor":
+        """Waits until it can do its work."""
+        eventually(self._is_ready, within=30)
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, f"it has ended:\n{self.log.read_text()[-2000:]}"
+        readiness = self.readiness()
+        assert readiness.ready, f"not ready: {readiness.away}"
+        return True
+
+
+@contextmanager
+def running(config: ProcessorConfig, folder: Path, **environment: str) -> Iterator[Processor]:
+    """A processor with this configuration and environment (DATABASE_URL, CACHE_URL), on free ports of its own."""
+    http, health = free_port(), free_port()
+    name = f"{config.processor}-{http}"
+    file, log = folder / f"{name}.json", folder / f"{name}.log"
+    file.write_text(config.model_dump_json())
+    own = {"MESSAGING_CONFIG": str(file), "HTTP_PORT": str(http), "HEALTH_PORT": str(health), "POD_NAME": name}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "messaging_processors"], env={**os.environ, **own, **environment},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )
+    try:
+        yield Processor(process, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{health}", log)
+    finally:
+        process.kill()
+        process.wait()
