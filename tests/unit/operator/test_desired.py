@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from messaging_api.processor import CONFIG_FILE, AnyProcessorConfig, BillingConfig
+from messaging_api.processor import CONFIG_FILE, AnyProcessorConfig, BillingConfig, SinkConfig
+from messaging_operator.desired.processors import Processor
+from messaging_operator.desired.workloads import manifests
 from messaging_operator.errors import ResourceError
 from messaging_operator.state import APPLIED_HASH, CONFIG_HASH, Desired
 from testkit.topologies import example, manifest_of, wanted
@@ -178,11 +180,18 @@ def test_what_is_no_configuration_rolls_nobody(change: str) -> None:
     assert templates == {name: template_of(wanted(), name) for name in PROCESSORS}
 
 
-def test_naming_a_default_rolls_nobody() -> None:
-    """So that an operator that fills in more defaults than its predecessor restarts nobody either."""
-    document = example()
-    document["sinks"][0]["thirdParty"] = {"url": document["sinks"][0]["thirdParty"]["url"]}
-    assert config_hashes(wanted(document)) == config_hashes(wanted())
+class LaterSinkConfig(SinkConfig):
+    """What the next version of the operator may write."""
+
+    new_setting: int = 7
+
+
+@pytest.mark.parametrize(("value", "same"), [(7, True), (8, False)])
+def test_an_operator_that_knows_more_settings_rolls_nobody_until_somebody_uses_them(value: int, same: bool) -> None:
+    now = config_of(wanted(), "marketing")
+    later = LaterSinkConfig.model_validate(now.model_dump() | {"newSetting": value})
+    [*_, before], [*_, after] = (manifests(Processor(config, "sink:1", 1), "Always") for config in (now, later))
+    assert (before["spec"]["template"] == after["spec"]["template"]) is same
 
 
 def test_every_object_is_owned_and_bears_the_hash_of_what_is_declared() -> None:

@@ -13,6 +13,7 @@ from messaging_operator.state import ObjectKey, TopologyKey
 from testkit.topologies import IMAGES, KEY, NOW, example
 from testkit.worlds import FakeCluster, World, a_pod, a_world
 
+OURS = {"kind": "MessagingTopology", "name": KEY.name, "uid": "uid-of-the-topology"}
 SETTINGS = Settings(IMAGES, resync_seconds=10, metrics_port=9090)
 INVALID = Problem(
     ConditionType.TOPICS_READY, Reason.INVALID_TOPIC_CONFIG, "topic prepaid: Unknown topic config name: foo"
@@ -101,15 +102,29 @@ def test_a_refused_object_holds_nothing_else_back(code: int, reason: Reason, sta
     assert cluster.condition(ConditionType.STALLED)[0] == stalled
 
 
-def test_an_object_of_somebody_else_stays_as_it_is() -> None:
+@pytest.mark.parametrize(
+    "owners",
+    [[], [{"kind": "Chart", "name": "x", "uid": "another", "controller": True}], [OURS | {"controller": False}]],
+)
+def test_an_object_of_somebody_else_stays_as_it_is(owners: list[dict[str, object]]) -> None:
     world = a_world()
     key = ObjectKey("Deployment", "marketing")
-    theirs = {"kind": "Deployment", "metadata": {"name": "marketing", "uid": "theirs", "generation": 1}}
+    metadata = {"name": "marketing", "uid": "theirs", "generation": 1, "ownerReferences": owners}
+    theirs = {"kind": "Deployment", "metadata": metadata}
     world.cluster.objects[key] = theirs
     cluster = run(world)
     assert cluster.objects[key] is theirs
     assert cluster.condition(ConditionType.PROCESSORS_READY)[1] == Reason.WORKLOAD_CONFLICT
     assert cluster.status.processors_ready == "7/8"
+
+
+def test_a_copy_that_bears_our_labels_is_not_deleted() -> None:
+    """Labels are copied along with everything else; only the owner reference says whose an object is."""
+    world = settled()
+    original = world.cluster.objects[ObjectKey("ConfigMap", "marketing")]
+    copied = {"name": "copied", "uid": "copied", "labels": original["metadata"]["labels"]}
+    world.cluster.objects[ObjectKey("ConfigMap", "copied")] = {"kind": "ConfigMap", "metadata": copied}
+    assert run(world, 1).writes == []
 
 
 def test_our_object_without_its_labels_is_recognised_and_repaired() -> None:
