@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 CRD := crds/messagingtopologies.messagingtopology.dev.yaml
 CHART_CRD := charts/messaging-operator/files/messagingtopologies.messagingtopology.dev.yaml
-IMAGES := $(foreach kind,operator gateway billing sink,localhost/messaging-$(kind):dev)
 export PYTHONPATH := tests
 BED := $(BIN)/python -m bed
 
@@ -33,7 +32,7 @@ demo: up ## the main job: a cluster, the operator, the example topology, sample 
 .PHONY: up
 up: images ## the test bed with operator and processor images loaded
 	$(BED) up
-	$(BED) load $(IMAGES)
+	$(BED) load
 
 .PHONY: down
 down: venv ## remove the test bed and whatever it started; the machine is as it was before

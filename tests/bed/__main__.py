@@ -3,9 +3,10 @@
 up      engine, images, cluster and the services in it; repeat it as you like
 down    the cluster away, and the engine if it was ours and nobody else uses it
 status  what is up and where, as JSON
+tools   build kind, kubectl and helm, or find them; where they are, as JSON
 base    the base image for the project's images, and its Python, as JSON
-images  build the project's images
-load    load the named images into the cluster
+images  build the project's images; their names, as JSON
+load    load the images into the cluster: the named ones, or the project's
 """
 
 import argparse
@@ -14,9 +15,9 @@ import sys
 import time
 from dataclasses import asdict
 
-from bed import cache, cluster, engine, images
+from bed import binaries, cache, cluster, engine, images
 from bed.shell import BedError, say
-from bed.state import BedState, cluster_folder, cluster_name
+from bed.state import BedState, cluster_folder, cluster_name, project_images, save_images
 
 
 def up() -> None:
@@ -47,22 +48,30 @@ def base() -> None:
     print(json.dumps(asdict(images.base(engine.ready()))))
 
 
+def tools() -> None:
+    found = binaries.tools(engine.ready())
+    engine.stop_if_unused()
+    print(json.dumps(asdict(found)))
+
+
 def build_images() -> None:
-    images.build_project(engine.ready())
+    built = images.build_project(engine.ready())
+    save_images(built)
+    print(json.dumps(built))
 
 
 def load(names: list[str]) -> None:
     state = BedState.load()
     engine.ready()
-    images.load(state.cluster, names)
+    images.load(state.cluster, names or list(project_images().values()))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("bed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "down", "status", "base", "images", "load"])
+    parser.add_argument("command", choices=["up", "down", "status", "tools", "base", "images", "load"])
     parser.add_argument("names", nargs="*", help="images, for load")
     asked = parser.parse_args()
-    commands = {"up": up, "down": down, "status": status, "base": base, "images": build_images}
+    commands = {"up": up, "down": down, "status": status, "tools": tools, "base": base, "images": build_images}
     try:
         load(asked.names) if asked.command == "load" else commands[asked.command]()
     except BedError as error:

@@ -102,28 +102,35 @@ def build_services(tag: str, base_image: str, sources: Sequence[Path]) -> None:
         )
 
 
-def build_project(engine: Engine) -> list[str]:
-    """The images of images/*/Dockerfile; the build context holds our wheels in build/wheels."""
+def build_project(engine: Engine) -> dict[str, str]:
+    """The images of images/*/Dockerfile by kind; the build context holds our wheels in build/wheels."""
     built_on = base(engine)
     with step("fetch the wheels of the images"):
         run(sys.executable, "images/wheels.py", "--python", built_on.python, cwd=CHECKOUT)
-    return [build_kind(kind, built_on.image) for kind in KINDS]
+    return {kind: build_kind(kind, built_on.image) for kind in KINDS}
 
 
 def build_kind(kind: str, base_image: str) -> str:
-    tag = f"localhost/messaging-{kind}:dev"
-    with step(f"docker build {tag}"):
-        run(
+    """Tagged with its own digest: a changed image has another name, and pods of the old one are replaced."""
+    repository = f"localhost/messaging-{kind}"
+    with step(f"docker build {repository}"):
+        digest = run(
             *("docker", "build", "--quiet", "--file", f"images/{kind}/Dockerfile"),
-            *("--build-arg", f"BASE_IMAGE={base_image}", "--tag", tag, "."),
+            *("--build-arg", f"BASE_IMAGE={base_image}", "--tag", f"{repository}:dev", "."),
             cwd=CHECKOUT,
         )
+    tag = f"{repository}:{digest.strip().removeprefix('sha256:')[:12]}"
+    run("docker", "tag", f"{repository}:dev", tag)
     return tag
 
 
 def load(cluster: str, images: Sequence[str]) -> None:
-    """Into the cluster's node as one archive: layers that images share travel once."""
+    """What the cluster's node lacks, as one archive: layers that images share travel once."""
     node = f"{cluster}-control-plane"
+    there = set(run("docker", "exec", node, "ctr", "-n=k8s.io", "images", "ls", "-q").split())
+    images = [image for image in images if image not in there]
+    if not images:
+        return
     unpack = ("ctr", "-n=k8s.io", "images", "import", "--all-platforms", "--digests", "-")
     with step(f"load {len(images)} images into {cluster}"):
         pipe(("docker", "save", *images), ("docker", "exec", "-i", node, *unpack))

@@ -83,5 +83,23 @@ def cluster_folder() -> Path:
     return cache.root() / "clusters" / cluster_name()
 
 
+def save_images(names: dict[str, str]) -> None:
+    """What `python -m bed images` built for this checkout, by kind."""
+    cluster_folder().mkdir(parents=True, exist_ok=True)
+    images_file().write_text(json.dumps(names))
+
+
+def project_images() -> dict[str, str]:
+    try:
+        names: dict[str, str] = json.loads(images_file().read_text())
+    except FileNotFoundError as error:
+        raise BedError("the project's images are not built: `python -m bed images`") from error
+    return names
+
+
+def images_file() -> Path:
+    return cluster_folder() / "images.json"
+
+
 def state_file() -> Path:
     return cluster_folder() / "state.json"

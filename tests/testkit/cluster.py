@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bed.state import project_images
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/messaging-operator"
 EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
@@ -51,12 +53,14 @@ class Cluster:
 
     def install_operator(self) -> None:
         """`helm upgrade --install` with the images that the bed built."""
-        images = [f"--set=processorImages.{kind}=localhost/messaging-{kind}:dev" for kind in PROCESSOR_KINDS]
         release = f"upgrade --install messaging-operator {CHART} --namespace messaging-operator --create-namespace"
         # The CRD outlives its release by design, and a release of another name may have brought it.
         options = "--take-ownership --wait --timeout 120s"
-        image = "--set=image.repository=localhost/messaging-operator --set=image.tag=dev"
-        self.helm(*f"{release} {options} {image}".split(), *images)
+        images = project_images()
+        repository, tag = images["operator"].rsplit(":", 1)
+        image = f"--set=image.repository={repository} --set=image.tag={tag}"
+        processors = [f"--set=processorImages.{kind}={images[kind]}" for kind in PROCESSOR_KINDS]
+        self.helm(*f"{release} {options} {image}".split(), *processors)
 
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
