@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from messaging_api.base import GROUP, KIND, PLURAL, VERSION
+from messaging_api.base import GROUP, KIND, PLURAL, VERSION, cel
 from messaging_api.status import TopologyStatus
 from messaging_api.structural import Schema, structural_schema
 from messaging_api.topology import SPEC_RULES, TopologySpec
@@ -34,11 +34,16 @@ def _status_schema() -> Schema:
     return schema
 
 
+# It is a label of every object of the topology, and finds them again.
+_NAME_RULE = cel("size(self.metadata.name) <= 63", "metadata.name: longer than 63 characters, it could not be a label")
+
+
 def _object_schema() -> Schema:
     spec = structural_schema(TopologySpec) | {"x-kubernetes-validations": list(SPEC_RULES)}
     return {
         "type": "object",
         "required": ["spec"],
+        "x-kubernetes-validations": [_NAME_RULE],
         "description": "A whole messaging flow: topics, processors and their configuration, declared at once.",
         "properties": {
             "apiVersion": {"type": "string"},
