@@ -49,7 +49,7 @@ class Upstream:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/").encode()
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=CLIENT_KEEPALIVE)
-        timeout = httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+        timeout = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)  # `forward` bounds the whole
         # httpx's own transport searches its whole pool at every request, and collapses when a queue has formed.
         transport = AiohttpTransport(limits=limits, trust_env=False)
         self._client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)

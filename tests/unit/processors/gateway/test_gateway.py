@@ -4,7 +4,7 @@ be-messaging is a plain TCP server here, because what is tried are connections; 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -144,6 +144,17 @@ def test_nothing_but_the_api_is_reached(keys: ApiKeys) -> None:
     upstream = Recorder()
     answer = ask(keys, upstream, "GET", "/metrics", headers={"X-API-Key": KEY})
     assert problem(answer) == (404, "There is nothing at /metrics; /openapi.json lists what there is.")
+    assert upstream.head == ""
+
+
+def test_a_body_without_end_is_cut_off(keys: ApiKeys) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    upstream = Recorder()
+    answer = ask(keys, upstream, "POST", "/v1/messages", headers={"X-API-Key": KEY}, content=endless())
+    assert problem(answer)[0] == 413
     assert upstream.head == ""
 
 
