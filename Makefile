@@ -30,8 +30,9 @@ demo: up ## the main job: a cluster, the operator, the example topology, sample 
 	$(BIN)/python -m demo
 
 .PHONY: up
-up: images ## the test bed with operator and processor images loaded
+up: venv ## the test bed with operator and processor images loaded
 	$(BED) up
+	$(BED) images
 	$(BED) load
 
 .PHONY: down

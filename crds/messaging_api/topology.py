@@ -82,7 +82,7 @@ class Kafka(Model):
         Field(
             min_length=1,
             max_length=1024,
-            description="host:port, comma-separated. The operator uses it too, so a Service's name needs its namespace.",
+            description="host:port, comma-separated. The operator uses it too: a Service needs its namespace.",
         ),
     ]
     defaults: KafkaDefaults = KafkaDefaults()
@@ -252,6 +252,11 @@ SPEC_RULES = (
         "self.messaging.routes.all(r, self.topics.exists(t, t.name == r.topic))",
         expression="'messaging.routes.topic: not in spec.topics: %s'"
         ".format([self.messaging.routes.filter(r, !self.topics.exists(t, t.name == r.topic)).map(r, r.topic)])",
+    ),
+    cel(
+        "!has(self.billing) || self.billing.all(b, self.messaging.routes.all(r, r.topic in b.from))",
+        expression="'billing.from: must read every routed topic, or accepted messages would reach nobody: %s'"
+        ".format([self.billing.filter(b, self.messaging.routes.exists(r, !(r.topic in b.from))).map(b, b.name)])",
     ),
     cel(
         "!has(self.billing) || self.billing.all(b, self.billing.all(c, !(b.to in c.from)))",

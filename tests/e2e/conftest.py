@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from bed.services import kafka_tool
 from pytest_kind import KindCluster
 
+from bed.services import kafka_tool
 from bed.state import BedState
 from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster

@@ -79,8 +79,12 @@ REFUSED: dict[str, tuple[Callable[[Spec], object], str]] = {
         lambda s: s["sinks"][2].update(replicas=4),
         'sinks.replicas: more than the partitions that it reads: ["agent-flow"]',
     ),
+    "a billing processor that misses a route": (
+        lambda s: s["billing"][1].update({"from": ["postpaid"]}),
+        'accepted messages would reach nobody: ["billing-authentication"]',
+    ),
     "a charged topic charged again": (
-        lambda s: s["billing"][0].update({"from": ["postpaid", "authentication"]}),
+        lambda s: s["billing"][0]["from"].append("authentication"),
         "it would charge twice",
     ),
     "dead letters read by their own processor": (

@@ -3,14 +3,16 @@
 The tests run in the order of the file, on one installation; the last one deletes the topology.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from bed.state import BedState
+from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME
 from testkit.arrivals import Arrivals, Lag
 from testkit.audit import Audit
 from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
@@ -201,7 +203,7 @@ def test_poison_on_a_domain_topic_is_dead_lettered_by_its_sink_once(bootstrap: s
     assert len([line for line in topics.lines("marketing.dlq", headers=True) if "poison-sink" in line]) == 1
 
 
-# Which of the domains a missing processor holds up: its own, or all where everything passes through it.
+# The domains that a stopped processor holds up; the front holds up all of them, before anything is accepted.
 HOPS = {
     "billing-marketing": "marketing",
     "billing-authentication": "authentication",
@@ -212,49 +214,62 @@ HOPS = {
 }
 
 
-def processor_path(cluster: Cluster, name: str) -> tuple[str, dict[str, object]]:
-    spec = cluster.get("mtop", TOPOLOGY)["spec"]
+def entry_path(cluster: Cluster, name: str) -> str:
+    """Where the resource declares a processor."""
+    if name in (GATEWAY_NAME, MESSAGING_NAME):
+        return "/spec/gateway" if name == GATEWAY_NAME else "/spec/messaging"
     kind = "billing" if name.startswith("billing-") else "sinks"
-    position = [entry["name"] for entry in spec[kind]].index(name)
-    return f"/spec/{kind}/{position}", spec[kind][position]
+    entries = cluster.get("mtop", TOPOLOGY)["spec"][kind]
+    return f"/spec/{kind}/{[entry['name'] for entry in entries].index(name)}"
 
 
-@pytest.mark.parametrize("name", HOPS)
-def test_removing_a_processor_stops_exactly_its_hop(
-    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str
-) -> None:
-    """Its Deployment goes, its messages wait, all others arrive; put back, it goes on where it stopped."""
-    path, entry = processor_path(cluster, name)
-    cluster.patch_topology([{"op": "remove", "path": path}])
-    eventually(lambda: name not in deployments(cluster), within=30)
+@contextmanager
+def without(cluster: Cluster, name: str) -> Iterator[None]:
+    """The processor is declared with no replicas for a while."""
+    path = f"{entry_path(cluster, name)}/replicas"
+    cluster.patch_topology([{"op": "add", "path": path, "value": 0}])
     eventually(lambda: name not in pods_by_processor(cluster), within=60)
-    answers = {domain: gateway.send("account-00", domain) for domain in DOMAINS}
-    others = [answers[domain].id for domain in DOMAINS if domain != HOPS[name]]
-    eventually(lambda: not arrivals.missing(others), within=30)
-    held = answers[HOPS[name]].id
-    assert arrivals.missing([held]) == [held]
-    cluster.patch_topology([{"op": "add", "path": path.rsplit("/", 1)[0] + "/-", "value": entry}])
-    eventually(lambda: not arrivals.missing([held]), within=60)
+    yield
+    cluster.patch_topology([{"op": "add", "path": path, "value": 1}])
 
 
 def pods_by_processor(cluster: Cluster) -> set[str]:
     return {item["metadata"]["labels"].get("app.kubernetes.io/name", "") for item in cluster.items("pod")}
 
 
-def replicas_path(name: str) -> str:
-    return {"api-gateway": "/spec/gateway/replicas", "be-messaging": "/spec/messaging/replicas"}[name]
-
-
-@pytest.mark.parametrize("name", ["be-messaging", "api-gateway"])
-def test_without_the_front_nothing_is_accepted(
+@pytest.mark.parametrize("name", HOPS)
+def test_without_a_processor_exactly_its_hop_stops(
     cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str
 ) -> None:
-    cluster.patch_topology([{"op": "replace", "path": replicas_path(name), "value": 0}])
-    eventually(lambda: name not in pods_by_processor(cluster), within=60)
-    assert gateway.send("account-00", "marketing").status == (503 if name == "be-messaging" else 0)
-    cluster.patch_topology([{"op": "replace", "path": replicas_path(name), "value": 2}])
+    """Its messages wait, all others arrive; put back, it goes on where it stopped."""
+    with without(cluster, name):
+        answers = {domain: gateway.send("account-00", domain) for domain in DOMAINS}
+        held = answers.pop(HOPS[name]).id
+        eventually(lambda: not arrivals.missing(answer.id for answer in answers.values()), within=30)
+        assert arrivals.missing([held]) == [held]
+    eventually(lambda: not arrivals.missing([held]), within=60)
+
+
+@pytest.mark.parametrize(("name", "status"), [(MESSAGING_NAME, 503), (GATEWAY_NAME, 0)])
+def test_without_the_front_nothing_is_accepted(
+    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str, status: int
+) -> None:
+    with without(cluster, name):
+        assert gateway.send("account-00", "marketing").status == status
     accepted = eventually(lambda: gateway.send("account-00", "marketing").id, within=60)
     eventually(lambda: not arrivals.missing([accepted]), within=30)
+
+
+@pytest.mark.parametrize("name", ["marketing", "billing-marketing"])
+def test_a_processor_that_is_no_longer_declared_has_no_deployment(cluster: Cluster, name: str) -> None:
+    path = entry_path(cluster, name)
+    position = int(path.rsplit("/", 1)[1])
+    entry = cluster.get("mtop", TOPOLOGY)["spec"]["billing" if "billing" in path else "sinks"][position]
+    cluster.patch_topology([{"op": "remove", "path": path}])
+    eventually(lambda: name not in deployments(cluster), within=30)
+    assert len(deployments(cluster) & DEPLOYMENTS) == len(DEPLOYMENTS) - 1
+    cluster.patch_topology([{"op": "add", "path": path, "value": entry}])
+    eventually(lambda: cluster.condition("Ready").get("status") == "True", within=120)
 
 
 def degraded(cluster: Cluster, word: str) -> Callable[[], bool]:
