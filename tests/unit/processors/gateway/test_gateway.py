@@ -1,6 +1,6 @@
 """The gateway between a client and a be-messaging that answers, refuses, breaks off or stays silent.
 
-be-messaging is a plain TCP server here, because what is tried are connections; the real one is in the integration tests.
+be-messaging is a plain TCP server here, because connections are what is tried; integration tests have the real one.
 """
 
 import asyncio
@@ -106,14 +106,16 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: ApiKeys) -> None:
     upstream = Recorder()
     sent = {
-        "X-API-Key": KEY, "Authorization": "Bearer other", "Content-Type": "application/json", "traceparent": "00-a-b-01",
-        "X-Client": "somebody-else", "X-Forwarded-For": "192.0.2.1", "Connection": "x-hop", "X-Hop": "1", "Cookie": "c",
+        "X-API-Key": KEY, "Authorization": "Bearer other", "Content-Type": "application/json",
+        "traceparent": "00-a-b-01", "X-Client": "somebody-else", "X-Forwarded-For": "192.0.2.1", "Connection": "x-hop",
+        "X-Hop": "1", "Cookie": "c",
     }
     ask(keys, upstream, "POST", "/v1/messages?a=b%20c", headers=sent, content=b'{"x": 1}')
     assert upstream.head.startswith("POST /v1/messages?a=b%20c HTTP/1.1")
     assert upstream.body == b'{"x": 1}'
     passed = upstream.headers()
-    assert (passed["content-type"], passed["traceparent"], passed["x-client"]) == ("application/json", "00-a-b-01", "shop")
+    assert (passed["content-type"], passed["traceparent"]) == ("application/json", "00-a-b-01")
+    assert passed["x-client"] == "shop"
     assert not passed.keys() & {"x-api-key", "authorization", "x-forwarded-for", "x-hop", "cookie"}
 
 

@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_read_is_reported_and_locks_nobody_out(tmp_path:
     (tmp_path / "keys/shop").write_text("key")
     keys = loaded(tmp_path / "keys")
     (tmp_path / "keys").rename(tmp_path / "elsewhere")
-    with pytest.raises(Away, match="api-keys: .*No such file"):
+    with pytest.raises(Away, match=r"api-keys: .*No such file"):
         keys.reload()
     assert keys.client_of("key") == "shop"
 
