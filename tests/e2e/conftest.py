@@ -76,6 +76,7 @@ def installed(cluster: Cluster, gateway: Gateway) -> Iterator[Cluster]:
     cluster.install_operator()
     cluster.kubectl("apply", "-f", str(EXAMPLE))
     eventually(lambda: cluster.condition("Ready").get("status") == "True", within=180)
+    eventually(lambda: cluster.condition("Degraded").get("status") == "False", within=60)
     eventually(gateway.accounts_registered, within=30)
     yield cluster
     cluster.kubectl("delete", "mtop", "--all", "-n", NAMESPACE, "--ignore-not-found")

@@ -24,8 +24,17 @@ def _namespace(cluster: Cluster) -> Iterator[None]:
 def changed(example: dict[str, Any], change: Callable[[Spec], object]) -> str:
     document = copy.deepcopy(example)
     document["metadata"] = {"name": "refused", "namespace": NAMESPACE}
+    hold_still(document["spec"])
     change(document["spec"])
     return yaml.safe_dump(document)
+
+
+def hold_still(spec: Spec) -> None:
+    """The operator sees what is accepted here, too: it shall find no Kafka and start no pod."""
+    spec["kafka"]["bootstrapServers"] = "kafka.invalid:9092"
+    spec["gateway"].pop("service")
+    for processor in (spec["gateway"], spec["messaging"], *spec["billing"], *spec["sinks"]):
+        processor["replicas"] = 0
 
 
 def append_copy(items: list[dict[str, Any]], **changes: object) -> None:

@@ -55,9 +55,9 @@ def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
 def test_at_rest_the_operator_writes_nothing(bed: BedState) -> None:
     """No create, update, patch or delete by its service account over three resyncs of ten seconds."""
     audit = Audit(Path(bed.audit_log), "system:serviceaccount:messaging-operator:")
-    eventually(lambda: audit.quiet_seconds() >= 10, within=30)
+    eventually(lambda: audit.quiet_seconds() >= 12, within=60)
     settled = len([request for request in audit.requests() if request.writes])
-    eventually(lambda: audit.quiet_seconds() >= 40, within=60)
+    eventually(lambda: audit.quiet_seconds() >= 42, within=60)
     assert [request for request in audit.requests() if request.writes][settled:] == []
 
 
