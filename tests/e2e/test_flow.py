@@ -176,31 +176,50 @@ POISON: dict[str, tuple[bytes, dict[str, str | bytes | None], str]] = {
 }
 
 
+SINK_POISON = "not for a sink"
+
+
+def poison_key(case: str) -> str:
+    return f"poison-{case.replace(' ', '-')}"
+
+
+@pytest.fixture(scope="module")
+def dead_letters(bootstrap: str, topics: Topics, lag: Lag, traffic: Traffic) -> dict[str, list[str]]:
+    """Poison produced straight to Kafka; every dead-letter topic, line by line, once all of it was read."""
+    assert traffic.accepted
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for case, (value, headers, _) in POISON.items():
+        producer.produce("postpaid", value, key=poison_key(case), headers=headers)
+    producer.produce("marketing", b"not a message", key=poison_key(SINK_POISON))
+    assert producer.flush(10) == 0
+    read = {group_of(f"billing-{domain}"): ["postpaid", "prepaid"] for domain in DOMAINS}
+    read |= {group_of("marketing"): ["marketing"]}
+    eventually(lambda: not any(lag.of(group, names) for group, names in read.items()), within=60)
+    names = [f"{prefix}{domain}.dlq" for prefix in ("billing-", "") for domain in DOMAINS]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(names, pool.map(lambda name: topics.lines(name, headers=True), names), strict=True))
+
+
+def group_of(processor: str) -> str:
+    return f"{NAMESPACE}.{TOPOLOGY}.{processor}"
+
+
 @pytest.mark.parametrize("case", POISON)
-def test_poison_is_in_the_dead_letter_topic_once(bootstrap: str, topics: Topics, lag: Lag, case: str) -> None:
-    value, headers, destination = POISON[case]
-    key = f"poison-{case.replace(' ', '-')}"
-    producer = Producer({"bootstrap.servers": bootstrap})
-    producer.produce("postpaid", value, key=key, headers=headers)
-    assert producer.flush(10) == 0
-    group = f"{NAMESPACE}.{TOPOLOGY}.{destination.removesuffix('.dlq')}"
-    eventually(lambda: lag.of(group, ["postpaid", "prepaid"]) == 0, within=30)
-    dead = {name: [line for line in topics.lines(name, headers=True) if key in line] for name in dead_letter_topics()}
-    assert {name: len(lines) for name, lines in dead.items() if lines} == {destination: 1}
+def test_poison_is_in_the_dead_letter_topic_once(dead_letters: dict[str, list[str]], case: str) -> None:
+    destination = POISON[case][2]
+    found = {name: [line for line in lines if poison_key(case) in line] for name, lines in dead_letters.items()}
+    assert {name: len(lines) for name, lines in found.items() if lines} == {destination: 1}
     for header in ("dlq_topic:postpaid", "dlq_partition:", "dlq_offset:", "dlq_error_message:", "dlq_attempts:1"):
-        assert header in dead[destination][0]
+        assert header in found[destination][0]
 
 
-def dead_letter_topics() -> list[str]:
-    return [f"billing-{domain}.dlq" for domain in DOMAINS]
+def test_poison_on_a_domain_topic_is_dead_lettered_by_its_sink_once(dead_letters: dict[str, list[str]]) -> None:
+    found = {name: sum(poison_key(SINK_POISON) in line for line in lines) for name, lines in dead_letters.items()}
+    assert {name: count for name, count in found.items() if count} == {"marketing.dlq": 1}
 
 
-def test_poison_on_a_domain_topic_is_dead_lettered_by_its_sink_once(bootstrap: str, topics: Topics, lag: Lag) -> None:
-    producer = Producer({"bootstrap.servers": bootstrap})
-    producer.produce("marketing", b"not a message", key="poison-sink")
-    assert producer.flush(10) == 0
-    eventually(lambda: lag.of(f"{NAMESPACE}.{TOPOLOGY}.marketing", ["marketing"]) == 0, within=30)
-    assert len([line for line in topics.lines("marketing.dlq", headers=True) if "poison-sink" in line]) == 1
+def test_nothing_but_poison_was_dead_lettered(dead_letters: dict[str, list[str]]) -> None:
+    assert sum(map(len, dead_letters.values())) == len(POISON) + 1
 
 
 # The domains that a stopped processor holds up; the front holds up all of them, before anything is accepted.

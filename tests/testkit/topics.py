@@ -20,8 +20,9 @@ class Topics:
     bootstrap: str
 
     def lines(self, topic: str, isolation: str = "read_committed", headers: bool = False) -> list[str]:
-        """Every record of a topic, one line each; waits 8 s after the last one."""
-        properties = ["--formatter-property", "print.headers=true"] if headers else []
+        """Every record of a topic, one line each, with its headers and key if asked; waits 8 s after the last one."""
+        shown = ("print.headers=true", "print.key=true") if headers else ()
+        properties = [word for name in shown for word in ("--formatter-property", name)]
         output = self.tool(
             CONSUMER,
             "--bootstrap-server",
