@@ -2,7 +2,7 @@
 
 Promise: a changed billing type counts on all pods with the next message. Nothing is remembered in the process; Redis is
 told inside the database's transaction, whose row lock puts concurrent changes in one order for both; and what was read
-before a change never overwrites it (`put_absent`). A change that Redis could not be told is told as soon as it is back.
+before a change never overwrites it (`put_absent`). What Redis missed, it is told within seconds of its return.
 """
 
 from sqlalchemy import Engine, select
@@ -29,8 +29,6 @@ class Accounts:
     def find(self, account_id: AccountId) -> AccountView | None:
         """The account, from Redis or else from the database."""
         key = account_cache_key(account_id)
-        if key in self._untold:
-            return self._stored(account_id)
         return read_through(self._cache, key, AccountView, lambda: self._stored(account_id))
 
     def save(self, account: AccountView) -> None:

@@ -9,8 +9,9 @@ from messaging_processors.messaging.app import Api, create_app
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.runtime import database, web
 from messaging_processors.runtime.cache import Cache
+from messaging_processors.runtime.connection import KAFKA
 from messaging_processors.runtime.process import Runtime
-from messaging_processors.runtime.publishing import KAFKA, Publisher
+from messaging_processors.runtime.publishing import Publisher
 from messaging_processors.runtime.watching import reporting, watch
 
 

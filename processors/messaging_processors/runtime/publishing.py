@@ -14,17 +14,17 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.records import Outgoing
 from messaging_processors.runtime.watching import require
 
-KAFKA = "kafka"
-DELIVERY_SECONDS = 5.0
 _PROBE_SECONDS = 1.5
 _CLOSE_SECONDS = 5.0
 _NEVER_WRITTEN = frozenset({
@@ -47,19 +47,14 @@ class FateUnknown(PublishError):
     """The record may be in the topic."""
 
 
-def _settings(bootstrap_servers: str) -> dict[str, str | int | bool]:
-    return {
+def _settings(bootstrap_servers: str) -> dict[str, Any]:
+    return PRODUCER_SETTINGS | {
         "bootstrap.servers": bootstrap_servers,
-        "acks": "all",
-        "enable.idempotence": True,
-        "partitioner": "murmur2_random",  # as Java producers do, or one account's messages spread over two partitions
         "allow.auto.create.topics": False,
-        "topic.metadata.refresh.interval.ms": 10_000,  # grown partitions are used within that time
-        "message.timeout.ms": int(DELIVERY_SECONDS * 1000),
-        "request.timeout.ms": 4000,
-        "socket.timeout.ms": 4000,  # a broker that is silent but connected is dropped and dialled again
+        "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
+        "message.timeout.ms": 5000,
+        "socket.timeout.ms": 4000,  # a broker that is connected but silent is left and dialled again
         "reconnect.backoff.max.ms": 1000,
-        "retry.backoff.ms": 50,
         "queue.buffering.max.messages": 2000,
         "queue.buffering.max.kbytes": 32 * 1024,
         "linger.ms": 2,

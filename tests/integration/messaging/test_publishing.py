@@ -1,0 +1,59 @@
+"""The publisher's last resort: a fatal error, after which a producer refuses everything."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import KafkaError
+
+from bed.process import Service
+from messaging_api.processor import MessagingConfig
+from messaging_processors.runtime.connection import KAFKA
+from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.publishing import Publisher, PublishError
+from messaging_processors.runtime.records import Outgoing
+from messaging_processors.runtime.watching import reporting
+from testkit.posting import records
+from testkit.waiting import eventually
+
+POSTPAID = "http-postpaid"
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+def publisher(messaging_config: MessagingConfig, health: Health) -> Iterator[Publisher]:
+    publisher = Publisher(messaging_config.bootstrap_servers, [POSTPAID], health)
+    publisher.probe()
+    yield publisher
+    publisher.close()
+
+
+def publish(publisher: Publisher) -> tuple[bytes, Future[None]]:
+    key = uuid4().bytes
+    return key, publisher.publish(Outgoing(POSTPAID, key, b"{}"))
+
+
+def healthy(publisher: Publisher, health: Health) -> bool:
+    reporting(health, KAFKA, publisher.probe)()
+    return not health.readiness().away
+
+
+def test_it_goes_on_with_a_new_producer_and_leaves_no_caller_waiting(
+    publisher: Publisher, health: Health, kafka: Service
+) -> None:
+    kafka.pause()
+    in_flight = [publish(publisher)[1] for _ in range(5)]
+    # No broker can be made to cause one in a test; librdkafka tells it in just this way.
+    publisher._notice(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "a gap", fatal=True))
+    eventually(lambda: all(fate.done() for fate in in_flight), within=10)
+    kafka.resume()
+    assert all(isinstance(fate.exception(), PublishError) for fate in in_flight)
+    eventually(lambda: healthy(publisher, health))
+    key, fate = publish(publisher)
+    fate.result(10)
+    assert [record.key() for record in records(kafka.address, POSTPAID)].count(key) == 1
