@@ -17,6 +17,7 @@ DOMAINS = ("marketing", "authentication", "agent-flow")
 API_KEY = "demo-key-of-the-test-bed"
 BILLING_TYPES = ("Postpaid", "Prepaid")
 ACCOUNTS = {f"account-{number:02}": BILLING_TYPES[number % 2] for number in range(40)}
+IN_FLIGHT = 64
 RECIPIENTS = [f"+120255501{number:02}" for number in range(100)]
 
 
@@ -47,7 +48,7 @@ class Gateway:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": self.api_key}, timeout=15)
 
     def async_client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=2)
+        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=2)
         return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": self.api_key}, timeout=15, limits=limits)
 
     def accounts_registered(self) -> bool:
@@ -91,7 +92,10 @@ def messages() -> Iterator[tuple[int, str, str]]:
 
 @dataclass
 class Traffic:
-    """Sends from an own thread at `rate` messages a second until `count` were sent or `stop()` is called."""
+    """Sends from an own thread at `rate` messages a second until `count` were sent or `stop()` is called.
+
+    Never more than `IN_FLIGHT` at a time: where the other side is slower than the rate, the rate gives way.
+    """
 
     gateway: Gateway
     rate: float
@@ -122,12 +126,15 @@ class Traffic:
 
     async def _drive(self) -> None:
         started = time.monotonic()
+        room = asyncio.Semaphore(IN_FLIGHT)
         async with self.gateway.async_client() as client, asyncio.TaskGroup() as group:
             for number, account, domain in itertools.islice(messages(), self.count):
                 if self._stop.is_set():
                     break
                 await asyncio.sleep(max(0.0, started + number / self.rate - time.monotonic()))
-                group.create_task(self._send(client, number, account, domain))
+                await room.acquire()
+                sending = group.create_task(self._send(client, number, account, domain))
+                sending.add_done_callback(lambda _: room.release())
         self.seconds = time.monotonic() - started
 
     async def _send(self, client: httpx.AsyncClient, number: int, account: str, domain: str) -> None:
