@@ -25,7 +25,7 @@ from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.records import Outgoing
 from messaging_processors.runtime.watching import require
 
-_PROBE_SECONDS = 1.5
+_PROBE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
 _NEVER_WRITTEN = frozenset({
     KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.MSG_SIZE_TOO_LARGE,
