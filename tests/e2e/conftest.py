@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from confluent_kafka.admin import AdminClient
 from pytest_kind import KindCluster
 
 from bed.services import kafka_tool
@@ -70,10 +71,24 @@ def lag(bootstrap: str) -> Lag:
     return Lag(bootstrap)
 
 
+def forget_earlier_runs(cluster: Cluster, bootstrap: str) -> None:
+    """A deleted topology keeps its topics, by design; these tests count what is in them."""
+    cluster.kubectl("delete", "mtop", "--all", "-n", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    eventually(lambda: not cluster.items("pod", "app.kubernetes.io/managed-by"), within=90)
+    groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=10).result().valid]
+    topics = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
+    removals = admin.delete_consumer_groups(groups) if groups else {}
+    removals |= admin.delete_topics(topics) if topics else {}
+    for removal in removals.values():
+        removal.result(timeout=30)
+
+
 @pytest.fixture(scope="session")
-def installed(cluster: Cluster, gateway: Gateway) -> Iterator[Cluster]:
+def installed(cluster: Cluster, gateway: Gateway, bootstrap: str) -> Iterator[Cluster]:
     """The operator from its chart and the example topology, ready, with its accounts registered."""
     cluster.install_operator()
+    forget_earlier_runs(cluster, bootstrap)
     cluster.kubectl("apply", "-f", str(EXAMPLE))
     eventually(lambda: cluster.condition("Ready").get("status") == "True", within=180)
     eventually(lambda: cluster.condition("Degraded").get("status") == "False", within=60)

@@ -54,7 +54,10 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Lag:
-    """What a group has not committed yet, over some topics."""
+    """What a group has not committed yet, over topics whose records were not written in transactions.
+
+    A transaction's own marker takes an offset that nobody reads, so a group is never at the end of such a topic.
+    """
 
     bootstrap: str
 
@@ -62,6 +65,17 @@ class Lag:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False})
         try:
             return sum(self._behind(consumer, partition) for partition in self._partitions(topics))
+        finally:
+            consumer.close()
+
+    def is_zero(self, group: str, topics: Iterable[str]) -> bool:
+        return self.of(group, topics) == 0
+
+    def end_of(self, topic: str) -> int:
+        """The number of offsets that were given out in a topic."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "nobody"})
+        try:
+            return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in self._partitions([topic]))
         finally:
             consumer.close()
 
