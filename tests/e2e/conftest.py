@@ -78,9 +78,9 @@ def forget_earlier_runs(cluster: Cluster, bootstrap: str) -> None:
     eventually(lambda: not cluster.items("pod", "app.kubernetes.io/managed-by"), within=90)
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=10).result().valid]
     topics = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
-    removals = admin.delete_consumer_groups(groups) if groups else {}
-    removals |= admin.delete_topics(topics) if topics else {}
-    for removal in removals.values():
+    forgotten = admin.delete_consumer_groups(groups) if groups else {}
+    deleted = admin.delete_topics(topics) if topics else {}
+    for removal in (*forgotten.values(), *deleted.values()):
         removal.result(timeout=30)
 
 
