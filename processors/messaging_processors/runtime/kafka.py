@@ -40,13 +40,19 @@ class Reader:
         self._assigned: set[Position] = set()
         self._lost: set[Position] = set()
         self._astray: set[Position] = set()
-        self._rebalances = 0
+        self._paused: set[Position] = set()
+        self._lost_meanwhile: set[Position] = set()
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
         settings = connection.settings() | connection.watched() | _group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = Consumer(settings, logger=LIBRARY_LOG)
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
+
+    @property
+    def assigned(self) -> frozenset[Position]:
+        """The partitions that are ours."""
+        return frozenset(self._assigned)
 
     def lost(self) -> set[Position]:
         """The partitions that were taken from us since this was last asked, also those that came back."""
@@ -58,15 +64,14 @@ class Reader:
         if not self._recover():
             self.idle(seconds)
             return Batch([], None)
-        rebalances = self._rebalances
+        self._lost_meanwhile.clear()
         records = self._consume(limit, seconds)
         # Taken before anything else can happen: with later metadata the broker would accept offsets of partitions that
-        # have become another member's. For the same reason a batch that saw a rebalance is not used at all.
+        # have become another member's. For the same reason nothing is used of partitions that were lost while we read.
         group = self._consumer.consumer_group_metadata()
-        if self._rebalances != rebalances:
-            self.rewind(record.position for record in records)
-            return Batch([], None)
-        return Batch(records, group)
+        doubtful = {record.position for record in records} & self._lost_meanwhile
+        self.rewind(doubtful)
+        return Batch([record for record in records if record.position not in doubtful], group)
 
     def idle(self, seconds: float) -> None:
         """Stays a member of the group without reading; call it while held."""
@@ -77,19 +82,17 @@ class Reader:
         mine = set(positions) & self._assigned
         if mine:
             self._astray |= mine
-            self._consumer.pause(_partitions(mine))
+            self._pause(mine)
 
     def hold(self) -> None:
         """Stops fetching, also from partitions that become ours meanwhile."""
         self._held = True
-        self._consumer.pause(_partitions(self._assigned))
+        self._pause(self._assigned)
 
     def release(self) -> None:
         """Fetches again."""
-        if not self._held:
-            return
         self._held = False
-        self._consumer.resume(_partitions(self._assigned - self._astray))
+        self._resume(self._assigned - self._astray)
 
     def commit(self, offsets: Mapping[Position, int]) -> None:
         """The group goes on from `offsets`.
@@ -148,7 +151,7 @@ class Reader:
             self._connection.failed(f"committed offsets unknown: {error.args[0]}")
             return False
         if not self._held:
-            self._consumer.resume(_partitions(self._astray))
+            self._resume(self._astray)
         self._astray.clear()
         return True
 
@@ -159,18 +162,30 @@ class Reader:
             _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
             self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
 
+    def _pause(self, positions: set[Position]) -> None:
+        """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
+        self._consumer.pause(_partitions(positions))
+        self._paused |= positions
+
+    def _resume(self, positions: set[Position]) -> None:
+        """Only what is paused: a partition that isn't would be read again from where the client once started."""
+        paused = positions & self._paused
+        if paused:
+            self._consumer.resume(_partitions(paused))
+            self._paused -= paused
+
     def _gain(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         if self._held:
-            consumer.pause(partitions)
-        self._rebalances += 1
+            self._pause(_positions(partitions))
         self._assigned |= _positions(partitions)
         _log.info("partitions gained", partitions=sorted(_positions(partitions)))
 
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._rebalances += 1
+        self._resume(_positions(partitions))
         self._assigned -= _positions(partitions)
         self._lost |= _positions(partitions)
+        self._lost_meanwhile |= _positions(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
         _log.info("partitions lost", partitions=sorted(_positions(partitions)))
 

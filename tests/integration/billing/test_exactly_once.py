@@ -1,0 +1,121 @@
+"""Billing on a real Kafka: each message is charged once, whatever happens to the process or to its group."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from messaging_api.processor import BillingConfig
+from messaging_processors.runtime.records import Outgoing, next_offsets
+from messaging_processors.runtime.transactions import NotCommitted
+from testkit.broker import Broker
+from testkit.loops import billing_pods, turn_until
+from testkit.processes import Processor, running
+from testkit.samples import a_billing_config, an_accepted_message
+from testkit.waiting import eventually
+
+INPUTS = ("postpaid", "prepaid")
+
+
+@pytest.fixture
+def broker(kafka_bootstrap: str) -> Broker:
+    broker = Broker(kafka_bootstrap)
+    broker.make_topics({"postpaid": 2, "prepaid": 2, "marketing": 2, "billing-marketing.dlq": 2})
+    return broker
+
+
+@pytest.fixture
+def config(broker: Broker) -> BillingConfig:
+    return a_billing_config("marketing", broker.bootstrap, broker.prefix)
+
+
+def feed(broker: Broker, count: int) -> list[str]:
+    """Messages of many accounts on both input topics; their ids."""
+    ids = []
+    for number in range(count):
+        message = an_accepted_message(f"account-{number % 50}")
+        value = message.model_dump_json().encode()
+        broker.put(INPUTS[number % 2], value, [("domain", "marketing")], message.account_id.encode())
+        ids.append(str(message.id))
+    broker.flush()
+    return ids
+
+
+def charged(broker: Broker) -> Counter[str]:
+    """How often each message id is in the output, as others see it."""
+    return Counter(json.loads(record.value or b"")["id"] for record in broker.everything("marketing"))
+
+
+def caught_inside_a_transaction(broker: Broker, billing: Processor) -> bool:
+    """Freezes the process; it stays frozen only if its transaction is open."""
+    billing.process.send_signal(signal.SIGSTOP)
+    # Looked at twice: its last request may be the one that ends the transaction, and still be under way.
+    if broker.transaction_is_open("marketing") and broker.transaction_is_open("marketing"):
+        return True
+    billing.process.send_signal(signal.SIGCONT)
+    return False
+
+
+@pytest.mark.timeout(90)
+def test_killed_inside_a_transaction_it_charges_each_message_once(
+    broker: Broker, config: BillingConfig, tmp_path: Path
+) -> None:
+    """The next process has the killed one's transactional id, and so ends its transaction at once."""
+    ids: list[str] = []
+    with running(config, tmp_path, POD_NAME="pod-0") as billing:
+        billing.await_ready()
+
+        def killed() -> bool:
+            ids.extend(feed(broker, 1000))
+            return caught_inside_a_transaction(broker, billing)
+
+        eventually(killed, within=30, every=0.01)
+        billing.process.kill()
+    assert len(charged(broker)) < len(ids)
+    with running(config, tmp_path, POD_NAME="pod-0") as billing:
+        eventually(lambda: len(charged(broker)) == len(ids), within=40, every=0.5)
+        assert charged(broker) == Counter(ids)
+        billing.process.terminate()
+        assert billing.process.wait(10) == 0
+    assert len(broker.everything("marketing", "read_uncommitted")) > len(ids), "no transaction was aborted"
+
+
+def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: BillingConfig) -> None:
+    """Its partitions may be another member's, who charges them: the proof of membership must be as old as the batch."""
+    ids = feed(broker, 200)
+    with billing_pods(config, name="old") as (old,):
+        batch = old.a_batch()
+        with billing_pods(config, name="new") as (new,):
+            turn_until(old.reader.lost, lambda: old.reader.idle(0.1), lambda: new.reader.idle(0.1))
+            with pytest.raises(NotCommitted, match="ILLEGAL_GENERATION"):
+                old.writer.write([Outgoing(config.output, None, b"{}")], next_offsets(batch.records), batch.group)
+            old.reader.rewind(record.position for record in batch.records)
+            turn_until(lambda: len(charged(broker)) == len(ids), *[new.step, old.step] * 3)
+    assert charged(broker) == Counter(ids)
+
+
+def test_members_that_come_and_go_charge_each_message_once(broker: Broker, config: BillingConfig) -> None:
+    """Rebalances fall between and into reads, with records in hand."""
+    ids: list[str] = []
+    stop = Event()
+
+    def keep_feeding() -> None:
+        while not stop.wait(0.02):
+            ids.extend(feed(broker, 40))
+
+    feeding = Thread(target=keep_feeding)
+    feeding.start()
+    with billing_pods(config, name="steady") as (steady,):
+        for visit in range(3):
+            with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
+                turn_until(lambda visitor=visitor: visitor.reader.assigned, visitor.step, steady.step)
+                for _ in range(5):
+                    visitor.step()
+                    steady.step()
+        stop.set()
+        feeding.join()
+        turn_until(lambda: len(charged(broker)) == len(ids), *[steady.step] * 5, turns=20)
+    assert charged(broker) == Counter(ids)

@@ -1,0 +1,109 @@
+"""The reader of a group on a real Kafka: what is paused, rewound or lost is read again, from the right place, once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from messaging_processors.runtime.connection import Connection
+from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.kafka import Reader
+from messaging_processors.runtime.records import Record
+from testkit.broker import Broker
+from testkit.loops import turn_until
+
+
+@pytest.fixture
+def broker(kafka_bootstrap: str) -> Broker:
+    broker = Broker(kafka_bootstrap)
+    broker.make_topics({"input": 2})
+    return broker
+
+
+@contextmanager
+def a_reader(broker: Broker) -> Iterator[Reader]:
+    reader = Reader(Connection(broker.bootstrap, Health()), broker.name("group"), [broker.name("input")])
+    yield reader
+    reader.close()
+
+
+def put(broker: Broker, values: range) -> set[bytes]:
+    """One record a value, on both partitions in turn; the values."""
+    for value in values:
+        broker.put("input", b"%d" % value, partition=value % 2)
+    broker.flush()
+    return {b"%d" % value for value in values}
+
+
+def reading(reader: Reader, into: list[Record]) -> Callable[[], None]:
+    return lambda: into.extend(reader.read(500, 0.1).records)
+
+
+def values(records: list[Record]) -> list[bytes]:
+    return sorted(record.value or b"" for record in records)
+
+
+def read(reader: Reader, wanted: set[bytes]) -> None:
+    """Reads exactly `wanted`, each once, and then nothing more."""
+    found: list[Record] = []
+    turn_until(lambda: len(found) >= len(wanted), reading(reader, found), turns=100)
+    turn_until(lambda: True, *[reading(reader, found)] * 5)
+    assert values(found) == sorted(wanted)
+
+
+def test_a_rewound_partition_is_read_from_where_the_group_is(broker: Broker) -> None:
+    first = put(broker, range(10))
+    with a_reader(broker) as reader:
+        read(reader, first)
+        reader.rewind(reader.assigned)
+        read(reader, first)
+        reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 5})
+        second = put(broker, range(10, 20))
+        read(reader, second)
+        reader.rewind(reader.assigned)
+        read(reader, second)
+
+
+def test_a_held_reader_reads_nothing_and_then_goes_on_where_it_was(broker: Broker) -> None:
+    first = put(broker, range(10))
+    with a_reader(broker) as reader:
+        read(reader, first)
+        reader.hold()
+        second = put(broker, range(10, 20))
+        turn_until(lambda: True, *[lambda: reader.idle(0.1)] * 5)
+        reader.release()
+        read(reader, second)
+
+
+def test_a_partition_that_was_lost_while_held_is_read_when_it_is_back(broker: Broker) -> None:
+    """The client remembers the pause of a partition that it lost."""
+    put(broker, range(10))
+    with a_reader(broker) as reader:
+        found: list[Record] = []
+        turn_until(lambda: len(found) == 10, reading(reader, found))
+        reader.hold()
+        with a_reader(broker) as other:
+            turn_until(lambda: other.assigned, lambda: reader.idle(0.1), lambda: other.idle(0.1))
+            lost = reader.lost()
+            assert len(lost) == 1
+        reader.release()
+        expected = {record.value or b"" for record in found if record.position in lost}
+        read(reader, expected)
+
+
+def test_a_reader_that_joins_while_it_is_held_waits_to_be_released(broker: Broker) -> None:
+    first = put(broker, range(10))
+    with a_reader(broker) as reader:
+        reader.hold()
+        turn_until(lambda: len(reader.assigned) == 2, lambda: reader.idle(0.1))
+        turn_until(lambda: True, *[lambda: reader.idle(0.1)] * 5)
+        reader.release()
+        read(reader, first)
+
+
+def test_what_is_committed_is_noted_before_the_reader_leaves(broker: Broker) -> None:
+    first = put(broker, range(10))
+    with a_reader(broker) as reader:
+        read(reader, first)
+        reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 3})
+    assert set(broker.committed(broker.name("group"), ["input"]).values()) == {5, 3}

@@ -1,0 +1,65 @@
+"""The loops of billing and sinks in the test's own process, turn by turn."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from messaging_api.processor import BillingConfig
+from messaging_processors.billing.main import Billing
+from messaging_processors.config import Ports, Secrets
+from messaging_processors.runtime.connection import Connection
+from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.kafka import Batch, Reader
+from messaging_processors.runtime.process import Runtime
+from messaging_processors.runtime.transactions import TransactionalWriter
+
+
+def a_runtime(database_url: str = "", cache_url: str = "", pod_name: str = "pod-0") -> Runtime:
+    """What `__main__` would hand to `run`, with an end that only the test decides on."""
+    return Runtime(Secrets(database_url, cache_url, pod_name), Ports(0, 0), Health(), threading.Event())
+
+
+def turn_until(done: Callable[[], object], *steps: Callable[[], None], turns: int = 1000) -> None:
+    """Turns several loops, one after the other, until `done`."""
+    for _ in range(turns):
+        for step in steps:
+            step()
+        if done():
+            return
+    raise AssertionError(f"not within {turns} turns: {done}")
+
+
+class BillingPod:
+    """One billing processor, turned by hand."""
+
+    def __init__(self, config: BillingConfig, name: str) -> None:
+        self.health = Health()
+        connection = Connection(config.bootstrap_servers, self.health)
+        self.reader = Reader(connection, config.group_id, config.inputs)
+        self.writer = TransactionalWriter(connection, f"{config.group_id}.{name}")
+        self.step = Billing(config, self.reader, self.writer).step
+
+    def close(self) -> None:
+        self.writer.close()
+        self.reader.close()
+
+    def a_batch(self) -> Batch:
+        """The first records that come."""
+        found: list[Batch] = []
+
+        def read() -> None:
+            batch = self.reader.read(500, 0.2)
+            found.extend([batch] if batch.records else [])
+
+        turn_until(lambda: found, read)
+        return found[0]
+
+
+@contextmanager
+def billing_pods(*configs: BillingConfig, name: str = "pod-0") -> Iterator[list[BillingPod]]:
+    """A pod for each configuration."""
+    with ExitStack() as stack:
+        pods = [BillingPod(config, name) for config in configs]
+        for pod in pods:
+            stack.callback(pod.close)
+        yield pods
