@@ -93,12 +93,11 @@ def partitions(cluster: Cluster, topic: str) -> int:
 @pytest.fixture(scope="module")
 def load(cluster: Cluster, gateway: Gateway, topics: Topics, lag: Lag) -> Traffic:
     """All domains and both billing types at full rate; a billing pod dies inside a transaction, partitions grow."""
-    load = Traffic(gateway, rate=RATE, count=50_000).start()
-    eventually(lambda: len(load.accepted) > RATE, within=30)
-    kill_inside_a_transaction(cluster, topics, lag, "billing-authentication")
-    grow_postpaid(cluster)
-    eventually(lambda: len(load.accepted) > ENOUGH, within=60)
-    load.stop()
+    with Traffic(gateway, rate=RATE, count=50_000) as load:
+        eventually(lambda: len(load.accepted) > RATE, within=30)
+        kill_inside_a_transaction(cluster, topics, lag, "billing-authentication")
+        grow_postpaid(cluster)
+        eventually(lambda: len(load.accepted) > ENOUGH, within=60)
     return load
 
 
@@ -108,11 +107,10 @@ def traffic(load: Traffic, cluster: Cluster, gateway: Gateway) -> list[Answer]:
 
     A trickle, because two cores that start ten Python processes at a time have little left to answer with.
     """
-    trickle = Traffic(gateway, rate=TRICKLE, count=50_000).start()
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with Traffic(gateway, rate=TRICKLE, count=50_000) as trickle, ThreadPoolExecutor(max_workers=4) as pool:
         for _ in range(ROUNDS):
             list(pool.map(lambda name: roll(cluster, name), sorted(DEPLOYMENTS)))
-    return load.answers + trickle.stop()
+    return load.answers + trickle.answers
 
 
 @pytest.fixture(scope="module")

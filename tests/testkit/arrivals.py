@@ -62,7 +62,7 @@ class Lag:
     bootstrap: str
 
     def of(self, group: str, topics: Iterable[str]) -> int:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False})
+        consumer = self._consumer(group)
         try:
             return sum(self._behind(consumer, partition) for partition in self._partitions(topics))
         finally:
@@ -73,7 +73,7 @@ class Lag:
 
     def end_of(self, topic: str) -> int:
         """The number of offsets that were given out in a topic."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "nobody"})
+        consumer = self._consumer("nobody")
         try:
             return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in self._partitions([topic]))
         finally:
@@ -81,6 +81,11 @@ class Lag:
 
     def partitions_of(self, topic: str) -> int:
         return len(self._partitions([topic]))
+
+    def _consumer(self, group: str) -> Consumer:
+        # A committed reader would wait for open transactions to end before it is told the group's offsets (KIP-447).
+        isolation = {"isolation.level": "read_uncommitted", "enable.auto.commit": False}
+        return Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, **isolation})
 
     def _partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         known = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(timeout=10).topics

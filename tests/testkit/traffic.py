@@ -120,6 +120,12 @@ class Traffic:
         self._thread.join()
         return self.answers
 
+    def __enter__(self) -> "Traffic":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     @property
     def accepted(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.accepted]
