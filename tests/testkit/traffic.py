@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
 DOMAINS = ("marketing", "authentication", "agent-flow")
 API_KEY = "demo-key-of-the-test-bed"
@@ -48,8 +49,11 @@ class Gateway:
         return httpx.Client(base_url=self.url, headers={"X-API-Key": self.api_key}, timeout=15)
 
     def async_client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=2)
-        return httpx.AsyncClient(base_url=self.url, headers={"X-API-Key": self.api_key}, timeout=15, limits=limits)
+        """Over aiohttp's connections: the load must not come from the sender's own weight."""
+        limits = httpx.Limits(max_connections=IN_FLIGHT, keepalive_expiry=2)
+        transport = AiohttpTransport(limits=limits)
+        headers = {"X-API-Key": self.api_key}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15, transport=transport)
 
     def accounts_registered(self) -> bool:
         """True once every account exists; fails while one cannot be written."""
