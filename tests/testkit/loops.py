@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from messaging_api.processor import BillingConfig
+from messaging_api.processor import BillingConfig, SinkConfig
 from messaging_processors.billing.main import Billing
 from messaging_processors.config import Ports, Secrets
 from messaging_processors.runtime.connection import Connection
@@ -12,6 +12,7 @@ from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.process import Runtime
 from messaging_processors.runtime.transactions import TransactionalWriter
+from messaging_processors.sink.main import Sink, assemble
 
 
 def a_runtime(database_url: str = "", cache_url: str = "", pod_name: str = "pod-0") -> Runtime:
@@ -63,3 +64,24 @@ def billing_pods(*configs: BillingConfig, name: str = "pod-0") -> Iterator[list[
         for pod in pods:
             stack.callback(pod.close)
         yield pods
+
+
+class Sinks:
+    """Pods of one sink."""
+
+    def __init__(self, config: SinkConfig, database_url: str, cache_url: str) -> None:
+        self._config = config
+        self._urls = database_url, cache_url
+        self._open: list[Sink] = []
+
+    def new(self) -> Sink:
+        self._open.append(assemble(self._config, a_runtime(*self._urls)))
+        return self._open[-1]
+
+    def close(self, sink: Sink) -> None:
+        self._open.remove(sink)
+        sink.close()
+
+    def close_all(self) -> None:
+        for sink in list(self._open):
+            self.close(sink)

@@ -29,9 +29,9 @@ class Batch:
 
     @property
     def unsent(self) -> list[ChargedMessage]:
-        """Messages that the third party has not answered for."""
-        charged = (key for key, state in self.states.items() if state is MessageState.CHARGED)
-        return [self.items[key].message for key in charged if key not in self.outcomes]
+        """Messages that the third party has not answered for, in the order in which they were read."""
+        open_ones = {key for key, state in self.states.items() if state is MessageState.CHARGED} - self.outcomes.keys()
+        return [item.message for key, item in self.items.items() if key in open_ones]
 
     def learn(self, states: Mapping[UUID, MessageState]) -> None:
         """The database has these states now."""

@@ -17,7 +17,6 @@ batch; whoever reads its records again finds the rows and repeats nothing that w
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
@@ -63,6 +62,13 @@ class Sink:
     _batch: Batch | None = None
     _prepared: bool = False
     _backoff: Backoff = field(default_factory=Backoff)
+
+    def close(self) -> None:
+        """Ends calls and connections, and leaves the group."""
+        self.provider.close()
+        self.reader.close()
+        self.store.close()
+        self.states.close()
 
     def step(self) -> None:
         """One turn of the loop."""
@@ -192,24 +198,26 @@ class Sink:
         _log.warning("waiting for a dependency", dependency=away.dependency, why=away.why, wait=round(wait, 1))
 
 
-def run(config: SinkConfig, runtime: Runtime) -> None:
-    """Works until the process has to end; what is unfinished then is read again."""
+def assemble(config: SinkConfig, runtime: Runtime) -> Sink:
+    """A sink with all its parts."""
     connection = Connection(config.bootstrap_servers, runtime.health)
-    engine = database.connect(runtime.secrets.database_url)
-    cache = Cache(runtime.secrets.cache_url, seconds(config.cache_ttl), runtime.health)
-    sink = Sink(
+    return Sink(
         config,
         runtime,
         Reader(connection, config.group_id, config.inputs),
         DeadLetterWriter(connection),
-        Store(engine),
+        Store(database.connect(runtime.secrets.database_url)),
         Provider(config.third_party),
-        States(cache),
+        States(Cache(runtime.secrets.cache_url, seconds(config.cache_ttl), runtime.health)),
     )
-    look = reporting(runtime.health, database.DATABASE, partial(database.probe, engine))
+
+
+def run(config: SinkConfig, runtime: Runtime) -> None:
+    """Works until the process has to end; what is unfinished then is read again."""
+    sink = assemble(config, runtime)
+    look = reporting(runtime.health, database.DATABASE, sink.store.probe)
     # While the loop itself waits for the database it knows better: a probe works on a full disk, too.
     watch(runtime, lambda: None if sink.waits_for == database.DATABASE else look())
-    watch(runtime, cache.probe)
+    watch(runtime, sink.states.probe)
     turn(sink.step, runtime)
-    sink.provider.close()
-    sink.reader.close()
+    sink.close()

@@ -18,6 +18,14 @@ class States:
         self._cache = cache
         self._untold: dict[str, str] = {}
 
+    def probe(self) -> None:
+        """Tells health whether Redis answers."""
+        self._cache.probe()
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._cache.close()
+
     def tell(self, states: Mapping[UUID, MessageState]) -> None:
         """Tells these and what is still to be told; call it now and then with nothing."""
         for message_id, state in states.items():

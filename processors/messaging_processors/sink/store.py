@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, exc, text
 
 from messaging_api.message import ChargedMessage, MessageState
-from messaging_processors.runtime.database import describe, ensure_schema, transaction
+from messaging_processors.runtime.database import describe, ensure_schema, probe, transaction
 
 _TYPES = {
     "id": "uuid",
@@ -57,6 +57,14 @@ class Store:
     def prepare(self) -> None:
         """Creates the tables where they are missing."""
         ensure_schema(self._engine)
+
+    def probe(self) -> None:
+        """Raises `Away` unless the database answers."""
+        probe(self._engine)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._engine.dispose()
 
     def keep(self, messages: Sequence[ChargedMessage]) -> Kept:
         """Stores what is not there yet as charged, and tells the state of all."""

@@ -1,0 +1,55 @@
+"""A sink as its own process: what it says of its dependencies when nothing flows, and how it ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from bed.process import Service
+from messaging_api.processor import SinkConfig
+from testkit.processes import Processor, running
+from testkit.waiting import eventually
+
+NOTICED_WITHIN = 12
+
+
+@pytest.fixture
+def sink(config: SinkConfig, postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Processor]:
+    with running(config, tmp_path, DATABASE_URL=postgres_url, CACHE_URL=redis_url) as processor:
+        yield processor.await_ready()
+
+
+def says(sink: Processor, ready: bool, *away: str) -> bool:
+    readiness = sink.readiness()
+    return (readiness.ready, set(readiness.away)) == (ready, set(away))
+
+
+def test_it_says_what_is_away_although_nothing_flows(
+    sink: Processor, kafka: Service, postgres: Service, redis_service: Service
+) -> None:
+    redis_service.kill()
+    eventually(lambda: says(sink, True, "redis"), within=NOTICED_WITHIN)
+    postgres.stop()
+    eventually(lambda: says(sink, False, "redis", "database"), within=NOTICED_WITHIN)
+    postgres.start()
+    redis_service.start()
+    eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
+    kafka.pause()
+    eventually(lambda: says(sink, False, "kafka"), within=NOTICED_WITHIN)
+    kafka.resume()
+    eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
+
+
+def test_it_ends_in_order_when_it_is_told_to(sink: Processor) -> None:
+    metrics = urlopen(f"{sink.health_url}/metrics", timeout=5).read().decode()
+    assert "messaging_records_consumed_total" in metrics
+    sink.process.terminate()
+    assert sink.process.wait(10) == 0
+    assert "partitions lost" in sink.log.read_text()
+
+
+def test_a_configuration_that_cannot_work_is_refused_by_name(config: SinkConfig, tmp_path: Path) -> None:
+    with running(config, tmp_path, DATABASE_URL="", CACHE_URL="") as processor:
+        assert processor.process.wait(20) == 1
+        assert "DATABASE_URL and CACHE_URL: not set" in processor.log.read_text()

@@ -1,0 +1,257 @@
+"""A sink on real parts: every message is one row, one successful call and one state, whatever is away or repeated."""
+
+import json
+import time
+from collections import Counter, defaultdict
+
+import pytest
+import redis
+
+from bed.process import Service
+from bed.third_party import Behaviour, ThirdParty
+from messaging_api.message import ChargedMessage
+from messaging_api.processor import SinkConfig
+from messaging_processors.runtime.database import DATABASE
+from messaging_processors.sink.main import Sink
+from messaging_processors.sink.third_party import THIRD_PARTY
+from testkit.arriving import Ends
+from testkit.broker import Broker
+from testkit.loops import Sinks, turn_until
+from testkit.samples import a_charged_message
+
+
+@pytest.fixture
+def ends(broker: Broker, config: SinkConfig, postgres_url: str, redis_url: str, third_party: ThirdParty) -> Ends:
+    return Ends(broker, config, postgres_url, redis_url, third_party)
+
+
+def some_messages(count: int, accounts: int = 5) -> list[ChargedMessage]:
+    return [a_charged_message(f"account-{number % accounts}") for number in range(count)]
+
+
+def finish(ends: Ends, count: int, *sinks: Sink) -> None:
+    turn_until(lambda: ends.committed() == count, *[sink.step for sink in sinks] * 3, turns=60)
+
+
+def once(charged: list[ChargedMessage]) -> Counter[str]:
+    return Counter(str(message.id) for message in charged)
+
+
+def test_a_message_becomes_a_row_a_call_and_a_state(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(60)
+    ends.put(charged)
+    finish(ends, 60, sinks.new())
+    assert ends.states(charged) == ends.cached(charged) == {"sent": 60}
+    assert ends.calls() == once(charged)
+    row = ends.rows(charged)[charged[0].id]
+    assert (row.account_id, row.billing_type, row.recipient) == ("account-0", "Postpaid", "+12025550123")
+    assert (row.amount_micros, row.currency, row.accepted_at) == (7500, "USD", charged[0].accepted_at)
+    body = json.loads(next(record.body for record in ends.third_party.records if record.id == str(charged[0].id)))
+    message = json.loads(charged[0].model_dump_json())
+    assert body == {name: message[name] for name in ("id", "accountId", "to", "body", "domain")}
+
+
+def test_an_account_s_messages_are_sent_in_order(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(60)
+    ends.put(charged)
+    finish(ends, 60, sinks.new())
+    account_of = {str(message.id): message.account_id for message in charged}
+    sent = defaultdict(list)
+    for record in ends.third_party.records:
+        sent[account_of[record.id]].append(record.id)
+    wanted = defaultdict(list)
+    for message in charged:
+        wanted[message.account_id].append(str(message.id))
+    assert sent == wanted
+
+
+def test_what_is_delivered_again_is_neither_stored_nor_sent_again(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(20)
+    ends.put(charged)
+    first = sinks.new()
+    finish(ends, 20, first)
+    sinks.close(first)
+    ends.broker.reset(ends.config.group_id, ["marketing"])
+    with redis.Redis.from_url(ends.cache_url) as client:
+        client.flushall()
+    finish(ends, 20, sinks.new())
+    assert ends.calls() == once(charged)
+    assert ends.states(charged) == ends.cached(charged) == {"sent": 20}
+
+
+def test_a_message_that_is_in_the_topic_twice_is_sent_once(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(5)
+    ends.put([*charged, *charged])
+    finish(ends, 10, sinks.new())
+    assert ends.calls() == once(charged)
+    assert ends.states(charged) == {"sent": 5}
+
+
+def test_a_crash_between_call_and_record_repeats_the_call_with_its_key(
+    ends: Ends, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged = some_messages(3, accounts=3)
+    ends.put(charged)
+    crashing = sinks.new()
+
+    def crash(_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(crashing.store, "advance", crash)
+    with pytest.raises(SystemExit):
+        finish(ends, 3, crashing)
+    sinks.close(crashing)
+    assert ends.states(charged) == {"charged": 3}
+    finish(ends, 3, sinks.new())
+    assert ends.calls() == once(charged + charged)
+    assert ends.states(charged) == {"sent": 3}
+
+
+def test_a_third_party_that_fails_is_waited_for(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(20)
+    ends.third_party.behaviour = Behaviour(status=500)
+    ends.put(charged)
+    sink = sinks.new()
+    turn_until(lambda: sink.waits_for == THIRD_PARTY, sink.step)
+    assert sink.runtime.health.readiness().away[THIRD_PARTY] == "127.0.0.1: HTTP 500"
+    assert ends.states(charged) == {"charged": 20}
+    assert ends.committed() == 0
+    ends.third_party.behaviour = Behaviour()
+    finish(ends, 20, sink)
+    assert ends.calls() == once(charged)
+    assert ends.dead_letters() == []
+    assert THIRD_PARTY not in sink.runtime.health.readiness().away
+
+
+def test_one_message_that_the_third_party_stumbles_over_keeps_no_other_account_waiting(
+    ends: Ends, sinks: Sinks
+) -> None:
+    charged = some_messages(20)
+    ends.third_party.behaviour = Behaviour(status=503, ids=(str(charged[0].id),))
+    ends.put(charged)
+    sink = sinks.new()
+    turn_until(lambda: ends.states(charged)["sent"] == 16, sink.step)
+    assert {row.account_id for row in ends.rows(charged).values() if row.state == "charged"} == {"account-0"}
+    ends.third_party.behaviour = Behaviour()
+    finish(ends, 20, sink)
+    assert ends.calls() == once(charged)
+
+
+def test_the_third_party_says_when_to_come_back(ends: Ends, sinks: Sinks) -> None:
+    ends.third_party.behaviour = Behaviour(status=429, retryAfter=2)
+    ends.put(some_messages(1))
+    sink = sinks.new()
+    turn_until(lambda: len(ends.third_party.records) == 2, sink.step)
+    first, second = [record.time for record in ends.third_party.records]
+    assert 2 <= second - first < 4
+
+
+def test_a_third_party_that_hangs_is_left_after_its_timeout(ends: Ends, sinks: Sinks) -> None:
+    ends.third_party.behaviour = Behaviour(delay=3)
+    ends.put(some_messages(1))
+    sink = sinks.new()
+    turn_until(lambda: sink.waits_for == THIRD_PARTY, sink.step)
+    assert "ReadTimeout" in sink.runtime.health.readiness().away[THIRD_PARTY]
+
+
+def test_a_message_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_sent(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(3, accounts=1)
+    ends.third_party.behaviour = Behaviour(status=422, ids=(str(charged[1].id),))
+    ends.put(charged)
+    finish(ends, 3, sinks.new())
+    assert ends.states(charged) == ends.cached(charged) == {"sent": 2, "dead-lettered": 1}
+    (letter,) = ends.broker.everything("marketing.dlq")
+    assert json.loads(letter.value or b"")["id"] == str(charged[1].id)
+    assert letter.header("dlq_error_message") == "the third party answered HTTP 422"
+
+
+def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(4)
+    unstorable = a_charged_message(body="a body with \0 in it")
+    ends.put([*charged[:2], unstorable, *charged[2:]])
+    for value in (b"{", b"", None, b'{"id": 7}'):
+        ends.broker.put("marketing", value)
+    ends.broker.flush()
+    finish(ends, 9, sinks.new())
+    assert ends.states(charged) == {"sent": 4}
+    assert ends.dead_letters() == ["InvalidMessage"] * 4 + ["Unstorable"]
+    assert ends.calls() == once(charged)
+
+
+def test_a_database_that_is_away_is_waited_for(ends: Ends, sinks: Sinks, postgres: Service) -> None:
+    before, during = some_messages(5), some_messages(20)
+    sink = sinks.new()
+    ends.put(before)
+    finish(ends, 5, sink)
+    postgres.stop()
+    try:
+        ends.put(during)
+        turn_until(lambda: sink.waits_for == DATABASE, sink.step)
+        turn_until(lambda: True, *[sink.step] * 10)
+        assert DATABASE in sink.runtime.health.readiness().away
+        assert not sink.runtime.health.readiness().ready
+        assert ends.calls() == once(before)
+    finally:
+        postgres.start()
+    finish(ends, 25, sink)
+    assert ends.states(during) == {"sent": 20}
+    assert ends.calls() == once(before + during)
+    assert ends.dead_letters() == []
+    assert DATABASE not in sink.runtime.health.readiness().away
+
+
+def test_what_was_sent_while_the_database_went_away_is_not_sent_again(
+    ends: Ends, sinks: Sinks, postgres: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcomes stay in hand until they can be recorded."""
+    charged = some_messages(5)
+    ends.put(charged)
+    sink = sinks.new()
+    advance = sink.store.advance
+
+    def stop_first(states: object) -> None:
+        postgres.stop()
+        monkeypatch.undo()
+        advance(states)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sink.store, "advance", stop_first)
+    try:
+        turn_until(lambda: sink.waits_for == DATABASE, sink.step)
+    finally:
+        postgres.start()
+    finish(ends, 5, sink)
+    assert ends.calls() == once(charged)
+    assert ends.states(charged) == {"sent": 5}
+
+
+def test_redis_that_is_away_costs_nothing_and_is_told_later(ends: Ends, sinks: Sinks, redis_service: Service) -> None:
+    charged = some_messages(200)
+    sink = sinks.new()
+    redis_service.kill()
+    try:
+        ends.put(charged)
+        started = time.monotonic()
+        finish(ends, 200, sink)
+        assert time.monotonic() - started < 20
+        assert ends.states(charged) == {"sent": 200}
+        assert "redis" in sink.runtime.health.readiness().away
+    finally:
+        redis_service.start()
+    turn_until(lambda: ends.cached(charged) == {"sent": 200}, sink.step)
+    assert "redis" not in sink.runtime.health.readiness().away
+
+
+def test_a_partition_that_is_lost_while_waiting_is_finished_by_its_new_owner(ends: Ends, sinks: Sinks) -> None:
+    charged = some_messages(40, accounts=20)
+    ends.third_party.behaviour = Behaviour(status=503)
+    ends.put(charged)
+    old = sinks.new()
+    turn_until(lambda: old.waits_for == THIRD_PARTY, old.step)
+    new = sinks.new()
+    turn_until(lambda: len(old.reader.assigned) == len(new.reader.assigned) == 1, old.step, new.step)
+    turn_until(lambda: new.waits_for == THIRD_PARTY, old.step, new.step)
+    ends.third_party.behaviour = Behaviour()
+    finish(ends, 40, old, new)
+    assert ends.calls() == once(charged)
+    assert ends.states(charged) == {"sent": 40}
+    assert ends.dead_letters() == []
