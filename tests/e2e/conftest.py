@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from pytest_kind import KindCluster
 
 from bed.services import kafka_tool
 from bed.state import BedState
 from testkit.arrivals import Arrivals, Lag
-from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
+from testkit.cluster import EXAMPLE, NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics
 from testkit.traffic import API_KEY, Gateway
 from testkit.waiting import eventually
@@ -75,13 +76,19 @@ def forget_earlier_runs(cluster: Cluster, bootstrap: str) -> None:
     """A deleted topology keeps its topics, by design; these tests count what is in them."""
     cluster.kubectl("delete", "mtop", "--all", "-n", NAMESPACE, "--ignore-not-found", "--timeout=60s")
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    eventually(lambda: not cluster.items("pod", "app.kubernetes.io/managed-by"), within=90)
-    groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=10).result().valid]
+    eventually(lambda: not cluster.items("pod", f"app.kubernetes.io/instance={TOPOLOGY}"), within=90)
+    eventually(lambda: all(state is ConsumerGroupState.EMPTY for _, state in consumer_groups(admin)), within=60)
+    groups = [name for name, _ in consumer_groups(admin)]
     topics = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
     forgotten = admin.delete_consumer_groups(groups) if groups else {}
     deleted = admin.delete_topics(topics) if topics else {}
     for removal in (*forgotten.values(), *deleted.values()):
         removal.result(timeout=30)
+
+
+def consumer_groups(admin: AdminClient) -> list[tuple[str, ConsumerGroupState]]:
+    listed = admin.list_consumer_groups(request_timeout=10).result().valid
+    return [(group.group_id, group.state) for group in listed]
 
 
 @pytest.fixture(scope="session")
