@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from bed.state import BedState
 from rich.console import Console
 from rich.table import Table
 
+from bed.state import BedState
 from testkit.cluster import NAMESPACE, Cluster
 
 OURS = (NAMESPACE, "messaging-operator")

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -111,7 +112,7 @@ def test_members_that_come_and_go_charge_each_message_once(broker: Broker, confi
     with billing_pods(config, name="steady") as (steady,):
         for visit in range(3):
             with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
-                turn_until(lambda visitor=visitor: visitor.reader.assigned, visitor.step, steady.step)
+                turn_until(partial(getattr, visitor.reader, "assigned"), visitor.step, steady.step)
                 for _ in range(5):
                     visitor.step()
                     steady.step()
