@@ -1,0 +1,21 @@
+"""A Redis that is not there: best effort, and not tried again for every record."""
+
+from messaging_processors.runtime.cache import REDIS, Cache
+from messaging_processors.runtime.health import Health
+from testkit.clocks import Clock
+
+
+def test_a_redis_that_is_away_raises_nothing_and_is_left_alone_for_a_second() -> None:
+    clock, health = Clock(), Health()
+    health.started()
+    cache = Cache("redis://127.0.0.1:1/0", 60, health, clock)
+    assert cache.get("key") is None
+    assert REDIS in health.readiness().away
+    assert health.readiness().ready
+    health.back(REDIS)
+    assert not cache.put("key", "value")
+    assert not cache.put_many({"key": "value"})
+    assert REDIS not in health.readiness().away, "it was tried again within a second"
+    clock.now += 1
+    assert not cache.probe()
+    assert REDIS in health.readiness().away

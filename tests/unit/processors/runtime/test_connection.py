@@ -1,0 +1,72 @@
+"""When Kafka counts as away: judged by the state of connections, once a second, and by what fails."""
+
+import json
+
+import pytest
+
+from messaging_processors.runtime.connection import KAFKA, Connection
+from messaging_processors.runtime.health import Health
+from testkit.clocks import Clock
+
+UP, DOWN = (json.dumps({"brokers": {"one": {"state": "DOWN"}, "two": {"state": state}}}) for state in ("UP", "INIT"))
+
+
+class World:
+    """A connection, its health and its clock."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.health = Health()
+        self.connection = Connection("kafka:9092", self.health, self.clock)
+
+    def tick(self, statistics: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.clock.now += 1
+            self.connection.judge(statistics)
+
+    @property
+    def why(self) -> str:
+        return self.health.readiness().away.get(KAFKA, "")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_it_is_away_until_a_broker_is_connected(world: World) -> None:
+    assert world.why == "kafka:9092: not connected yet"
+    world.tick(UP)
+    assert world.why == ""
+
+
+def test_one_missed_second_is_no_news_two_are(world: World) -> None:
+    world.tick(UP)
+    world.tick(DOWN)
+    assert world.why == ""
+    world.tick(DOWN)
+    assert world.why == "kafka:9092: no connection"
+    world.tick(UP)
+    assert world.why == ""
+
+
+def test_the_client_s_last_error_is_told(world: World) -> None:
+    world.tick(UP)
+    world.connection.settings()["error_cb"]("1/1 brokers are down")
+    world.tick(DOWN, 2)
+    assert world.why == "kafka:9092: 1/1 brokers are down"
+
+
+def test_what_failed_is_not_forgotten_because_a_broker_is_connected(world: World) -> None:
+    world.tick(UP)
+    world.connection.failed("dead letters not written")
+    world.tick(UP, 9)
+    assert world.why == "kafka:9092: dead letters not written"
+    world.tick(UP)
+    assert world.why == ""
+
+
+def test_success_ends_trouble_at_once(world: World) -> None:
+    world.connection.failed("transaction not committed")
+    world.connection.worked()
+    assert world.why == ""

@@ -1,0 +1,134 @@
+"""What a third party's answers mean, and when calls stop."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from messaging_api.message import ChargedMessage
+from messaging_api.topology import ThirdParty
+from messaging_processors.runtime.errors import Away
+from messaging_processors.sink.third_party import Attempt, Provider, Refused, Sent
+from testkit.samples import a_charged_message
+
+Answering = Callable[[httpx.Request], httpx.Response]
+LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+
+
+@contextmanager
+def a_provider(answering: Answering, in_flight: int = 1) -> Iterator[Provider]:
+    config = ThirdParty(url="https://user:secret@provider.example/messages", max_in_flight=in_flight)
+    provider = Provider(config, httpx.MockTransport(answering))
+    yield provider
+    provider.close()
+
+
+def attempt(
+    answering: Answering, messages: list[ChargedMessage], give_up: Callable[[], bool] = lambda: False
+) -> Attempt:
+    with a_provider(answering) as provider:
+        return provider.attempt(messages, give_up)
+
+
+def answer(status: int, headers: Mapping[bytes, bytes] | None = None) -> httpx.Response:
+    """As it comes from a network: its content is still to be read."""
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(b"thanks"))
+
+
+def always(status: int) -> Answering:
+    return lambda _: answer(status)
+
+
+def several(count: int) -> list[ChargedMessage]:
+    """Messages of as many accounts."""
+    return [a_charged_message(f"account-{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_success_is_sent(status: int) -> None:
+    (message,) = several(1)
+    assert attempt(always(status), [message]) == Attempt({message.id: Sent()})
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 422])
+def test_a_refusal_is_for_good(status: int) -> None:
+    (message,) = several(1)
+    assert attempt(always(status), [message]) == Attempt({message.id: Refused(status)})
+
+
+@pytest.mark.parametrize("status", [301, 401, 407, 408, 425, 429, 500, 502, 503, 504])
+def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
+    made = attempt(always(status), several(1))
+    assert (made.answers, made.away and made.away.why) == ({}, f"provider.example: HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None)]
+)
+def test_it_says_when_to_come_back(said: str, seconds: float | None) -> None:
+    made = attempt(lambda _: answer(503, {b"Retry-After": said.encode("latin-1")}), several(1))
+    assert made.away
+    assert made.away.retry_after == (pytest.approx(seconds, rel=0.05) if seconds is not None else None)
+
+
+def test_no_answer_is_the_third_party_s_fault_and_keeps_its_password_out_of_the_reason() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    made = attempt(refuse, several(1))
+    assert isinstance(made.away, Away)
+    assert made.away.why == "provider.example: ConnectError: refused"
+
+
+def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
+    first, second, third = (a_charged_message("account-1") for _ in range(3))
+
+    def stumble_over_second(request: httpx.Request) -> httpx.Response:
+        return answer(503 if request.headers["Idempotency-Key"] == str(second.id) else 200)
+
+    assert attempt(stumble_over_second, [first, second, third]).answers == {first.id: Sent()}
+
+
+def test_three_failures_in_a_row_end_the_attempt() -> None:
+    calls: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        calls.append(request)
+        return answer(500)
+
+    attempt(fail, several(20))
+    assert len(calls) == 3
+
+
+def test_single_failures_between_successes_do_not() -> None:
+    messages = several(20)
+    bad = {str(message.id) for message in messages[::2]}
+    made = attempt(lambda request: answer(500 if request.headers["Idempotency-Key"] in bad else 200), messages)
+    assert len(made.answers) == 10
+    assert made.away
+
+
+def test_nothing_is_sent_once_time_is_up() -> None:
+    assert attempt(always(200), several(3), give_up=lambda: True) == Attempt()
+
+
+def test_the_body_says_what_to_send_to_whom_and_not_what_it_costs() -> None:
+    (message,) = several(1)
+    seen: list[httpx.Request] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return answer(200)
+
+    attempt(take, [message])
+    assert json.loads(seen[0].content) == {
+        "id": str(message.id),
+        "accountId": "account-0",
+        "to": "+12025550123",
+        "body": "Hello",
+        "domain": "marketing",
+    }
