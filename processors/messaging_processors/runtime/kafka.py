@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, cast
 
 import structlog
@@ -15,12 +16,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.records import Headers, Outgoing, Position, Record
+from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
 LIBRARY_LOG = logging.getLogger("librdkafka")
 _ANSWER_SECONDS = 5.0
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
+_ask_headers = methodcaller("headers")
 _log = structlog.get_logger()
 
 
@@ -74,7 +76,10 @@ class Reader:
         return Batch([record for record in records if record.position not in doubtful], group)
 
     def idle(self, seconds: float) -> None:
-        """Stays a member of the group without reading; call it while held."""
+        """Stays a member of the group without reading; call it while held.
+
+        What comes nevertheless, of a partition that has just become ours, is read again later.
+        """
         self.rewind(record.position for record in self._consume(1, seconds))
 
     def rewind(self, positions: Iterable[Position]) -> None:
@@ -85,7 +90,7 @@ class Reader:
             self._pause(mine)
 
     def hold(self) -> None:
-        """Stops fetching, also from partitions that become ours meanwhile."""
+        """Stops fetching."""
         self._held = True
         self._pause(self._assigned)
 
@@ -174,10 +179,7 @@ class Reader:
             self._consumer.resume(_partitions(paused))
             self._paused -= paused
 
-    def _gain(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        consumer.incremental_assign(partitions)
-        if self._held:
-            self._pause(_positions(partitions))
+    def _gain(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned |= _positions(partitions)
         _log.info("partitions gained", partitions=sorted(_positions(partitions)))
 
@@ -196,22 +198,30 @@ class DeadLetterWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
+        self._errors: list[str] = []
 
     def write(self, records: Iterable[Outgoing]) -> None:
         """Returns when the brokers have all of `records`; raises `Away` when they may not."""
-        errors: list[str] = []
+        self._errors = []
         for record in records:
-            self._producer.produce(
-                record.topic,
-                record.value,
-                record.key,
-                headers=client_headers(record),
-                on_delivery=lambda error, message: errors.append(f"{message.topic()}: {error}") if error else None,
-            )
-        if self._producer.flush(_ANSWER_SECONDS) or errors:
-            why = errors[0] if errors else "not acknowledged in time"
+            self._produce(record)
+        if self._producer.flush(_ANSWER_SECONDS) or self._errors:
+            why = self._errors[0] if self._errors else "not acknowledged in time"
             self._connection.failed(f"dead letters not written: {why}")
             raise Away(KAFKA, why)
+
+    def _produce(self, record: Outgoing) -> None:
+        try:
+            headers = client_headers(record)
+            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+        except (KafkaException, BufferError) as error:
+            self._errors.append(f"{record.topic}: {error.args[0]}")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error and error.fatal():
+            raise KafkaException(error)
+        if error:
+            self._errors.append(f"{message.topic()}: {error}")
 
 
 def group_changed(error: KafkaError) -> bool:
@@ -252,9 +262,21 @@ def _record(message: Message) -> Record:
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=cast(Headers, tuple(message.headers() or ())),
+        headers=_headers(message),
         timestamp_ms=timestamp,
     )
+
+
+def _headers(message: Message) -> Headers:
+    """Where the name of one is no UTF-8 the client cannot hand out any.
+
+    It then returns with an error set, which the interpreter may overlook in a plain call and raise anywhere later;
+    `methodcaller` always looks.
+    """
+    try:
+        return cast(Headers, tuple(_ask_headers(message) or ()))
+    except SystemError:
+        return UNREADABLE_HEADERS
 
 
 def _raise_first_error(places: Iterable[TopicPartition]) -> None:

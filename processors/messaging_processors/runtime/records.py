@@ -14,6 +14,8 @@ Headers = tuple[tuple[str, bytes | None], ...]
 Position = tuple[str, int]
 """A topic and one of its partitions."""
 
+UNREADABLE_HEADERS: Headers = (("dlq_headers_lost", b"a header's name is not UTF-8"),)
+"""What stands for headers that no client could read."""
 LONGEST_ERROR = 300
 """A dead letter must fit where its record fitted, so what is added is kept short."""
 

@@ -1,8 +1,11 @@
 """What cannot be charged, on a real Kafka with two billing processors of one topic: one dead letter each."""
 
+import ctypes
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import confluent_kafka
 import pytest
 
 from messaging_processors.runtime.records import LONGEST_ERROR
@@ -48,6 +51,21 @@ def billing(broker: Broker) -> Iterator[list[BillingPod]]:
     ]
     with billing_pods(*configs) as pods:
         yield pods
+
+
+def put_with_a_header_name_that_is_no_text(broker: Broker, topic: str) -> None:
+    """What other clients can write and ours cannot: its C library is asked directly."""
+    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
+    library = ctypes.CDLL(str(next(folder.glob("librdkafka*.so*"))))
+    library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
+    settings, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
+    library.rd_kafka_conf_set(settings, b"bootstrap.servers", broker.bootstrap.encode(), said, 200)
+    producer = ctypes.c_void_p(library.rd_kafka_new(0, settings, said, 200))
+    end, name, value, header, size = 0, 1, 4, 9, ctypes.c_ssize_t
+    about = (name, broker.name(topic).encode(), value, GOOD, size(len(GOOD)), header, b"\xff\xfe", b"x", size(1))
+    assert library.rd_kafka_producev(producer, *about, end) == 0
+    assert library.rd_kafka_flush(producer, 10_000) == 0
+    library.rd_kafka_destroy(producer)
 
 
 def finish(broker: Broker, billing: list[BillingPod], count: int) -> None:
@@ -107,6 +125,14 @@ def test_a_dead_letter_is_the_record_as_it_came(broker: Broker, billing: list[Bi
     assert "accountId: Field required" in why
     assert "2025550199" not in why
     assert len(why) <= LONGEST_ERROR
+
+
+def test_headers_that_cannot_be_read_stop_nobody(broker: Broker, billing: list[BillingPod]) -> None:
+    put_with_a_header_name_that_is_no_text(broker, "postpaid")
+    finish(broker, billing, 1)
+    (letter,) = dead_letters(broker)["marketing"]
+    assert (letter.value, letter.header("dlq_error_class")) == (GOOD, "UnknownDomain")
+    assert letter.header("dlq_headers_lost") == "a header's name is not UTF-8"
 
 
 def test_a_dead_letter_that_does_not_fit_is_never_skipped(broker: Broker, billing: list[BillingPod]) -> None:
