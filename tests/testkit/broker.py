@@ -10,6 +10,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -49,6 +50,11 @@ class Broker:
         wanted = [NewTopic(self.name(name), count, 1, config=dict(config or {})) for name, count in partitions.items()]
         for made in admin.create_topics(wanted).values():
             made.result(30)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for grown in admin.create_partitions([NewPartitions(self.name(topic), partitions)]).values():
+            grown.result(30)
 
     def configure(self, topic: str, config: Mapping[str, str]) -> None:
         """Changes settings of a topic that exists."""
