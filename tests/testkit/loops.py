@@ -11,7 +11,7 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.process import Runtime
-from messaging_processors.runtime.transactions import TransactionalWriter
+from messaging_processors.runtime.writing import TransactionalWriter
 from messaging_processors.sink.main import Sink, assemble
 
 

@@ -2,13 +2,14 @@
 
 Every turn of the loop
 
-1. reads a batch, only what is committed, and takes the proof of group membership at once;
-2. decodes: records of other domains are dropped by their header, poison becomes a dead letter;
-3. prices what is left;
-4. writes charged messages, dead letters and the batch's own offsets in one Kafka transaction;
-5. if that is not surely committed: goes back to where the group is, and waits longer each time.
+1. has a producer that turns away what an earlier one may have left under way;
+2. reads a batch, only what is committed, with the proof of the membership under which its partitions are ours;
+3. decodes: records of other domains are dropped by their header, poison becomes a dead letter;
+4. prices what is left;
+5. writes charged messages, dead letters and the batch's own offsets in one Kafka transaction;
+6. if that is not surely committed: goes back to where the group is, and waits longer each time.
 
-A rebalance cannot come between 1 and 4: nothing is polled in between, and the reader drops a batch that saw one.
+A rebalance cannot come between 2 and 5: nothing is polled in between, and the reader drops what saw one.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.process import Runtime, turn
 from messaging_processors.runtime.records import Record, next_offsets
-from messaging_processors.runtime.transactions import NotCommitted, TransactionalWriter
+from messaging_processors.runtime.writing import NotCommitted, TransactionalWriter
 
 BATCH_RECORDS = 500
 BATCH_SECONDS = 0.1
@@ -44,6 +45,11 @@ class Billing:
         """One turn of the loop."""
         if wait := self._backoff.remaining():
             self._reader.idle(min(wait, _LONGEST_POLL))
+            return
+        try:
+            self._writer.prepare()
+        except NotCommitted as error:
+            self._wait(error)
             return
         self._reader.release()
         batch = self._reader.read(BATCH_RECORDS, BATCH_SECONDS)
@@ -70,17 +76,18 @@ class Billing:
         metrics.ABORTED.inc()
         metrics.REDELIVERED.inc()
         self._reader.rewind(record.position for record in batch.records)
-        self._reader.hold()
-        wait = self._backoff.failed()
         first, last = batch.records[0], batch.records[-1]
         _log.warning(
             "batch given up, to be read again",
             records=len(batch.records),
             first=(*first.position, first.offset),
             last=(*last.position, last.offset),
-            error=str(error),
-            wait=round(wait, 1),
         )
+        self._wait(error)
+
+    def _wait(self, error: NotCommitted) -> None:
+        self._reader.hold()
+        _log.warning("no transaction", error=str(error), wait=round(self._backoff.failed(), 1))
 
 
 def _count(record: Record, outcome: Outcome) -> None:

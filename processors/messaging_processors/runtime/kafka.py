@@ -1,7 +1,13 @@
-"""Reading Kafka as a member of a group, and writing dead letters; billing and sinks call it.
+"""Reading Kafka as a member of a group; billing and sinks call it.
 
-Promises: what `read` returns belongs to partitions that are ours, and was read in the group generation of its token; a
-partition that was rewound is read again from where the group is.
+Promises: what `read` returns belongs to partitions that are ours, and comes with a token that the broker refuses as
+soon as they may be somebody else's; every partition, gained or rewound, is read from where the group is and from
+nowhere else.
+
+The client's own way to a partition's first offset is not taken. It starts at `auto.offset.reset`, the beginning, where
+somebody's open transaction hides the offset while a second rebalance comes; all that is in the partition would be
+charged again. It also gives a partition up for good when the question fails. So a gained partition is paused, we ask
+where the group is ourselves, as often as it takes, and seek.
 """
 
 import logging
@@ -12,14 +18,13 @@ from operator import methodcaller
 from typing import Any, cast
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
-from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
 LIBRARY_LOG = logging.getLogger("librdkafka")
-_ANSWER_SECONDS = 5.0
+_ASK_SECONDS = 1.0
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _ask_headers = methodcaller("headers")
@@ -44,11 +49,13 @@ class Reader:
         self._astray: set[Position] = set()
         self._paused: set[Position] = set()
         self._lost_meanwhile: set[Position] = set()
+        self._ask_at = 0.0
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
         settings = connection.settings() | connection.watched() | _group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = Consumer(settings, logger=LIBRARY_LOG)
+        self._group = self._nobody = self._consumer.consumer_group_metadata()
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
 
     @property
@@ -63,17 +70,13 @@ class Reader:
 
     def read(self, limit: int, seconds: float) -> Batch:
         """Up to `limit` records; waits up to `seconds` for them."""
-        if not self._recover():
-            self.idle(seconds)
-            return Batch([], None)
+        self._find_way()
         self._lost_meanwhile.clear()
         records = self._consume(limit, seconds)
-        # Taken before anything else can happen: with later metadata the broker would accept offsets of partitions that
-        # have become another member's. For the same reason nothing is used of partitions that were lost while we read.
-        group = self._consumer.consumer_group_metadata()
-        doubtful = {record.position for record in records} & self._lost_meanwhile
+        found = {record.position for record in records}
+        doubtful = found & (self._lost_meanwhile | self._astray) if self._group != self._nobody else found
         self.rewind(doubtful)
-        return Batch([record for record in records if record.position not in doubtful], group)
+        return Batch([record for record in records if record.position not in doubtful], self._group)
 
     def idle(self, seconds: float) -> None:
         """Stays a member of the group without reading; call it while held.
@@ -145,20 +148,22 @@ class Reader:
         _log.warning("consumer error", error=str(error))
         self._connection.failed(str(error))
 
-    def _recover(self) -> bool:
-        """Seeks what is astray to where the group is; False while Kafka can't say where that is."""
-        self._astray &= self._assigned
-        if not self._astray:
-            return True
+    def _find_way(self) -> None:
+        """Seeks what is astray to where the group is; while Kafka can't say where that is, the others are read on."""
+        if not self._astray or time.monotonic() < self._ask_at:
+            return
         try:
-            self._seek(self._consumer.committed(_partitions(self._astray), _ANSWER_SECONDS))
+            self._seek(self._consumer.committed(_partitions(self._astray), _ASK_SECONDS))
         except KafkaException as error:
-            self._connection.failed(f"committed offsets unknown: {error.args[0]}")
-            return False
+            # Usually a killed member's transaction is still open; the broker ends it within seconds.
+            _log.info(
+                "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
+            )
+            self._ask_at = time.monotonic() + _ASK_SECONDS
+            return
         if not self._held:
             self._resume(self._astray)
         self._astray.clear()
-        return True
 
     def _seek(self, committed: list[TopicPartition]) -> None:
         _raise_first_error(committed)
@@ -179,49 +184,24 @@ class Reader:
             self._consumer.resume(_partitions(paused))
             self._paused -= paused
 
-    def _gain(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assigned |= _positions(partitions)
-        _log.info("partitions gained", partitions=sorted(_positions(partitions)))
+    def _gain(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gained = _positions(partitions)
+        consumer.incremental_assign([TopicPartition(topic, partition, 0) for topic, partition in gained])
+        self._assigned |= gained
+        self.rewind(gained)
+        # The membership under which these partitions are ours, and not what the client knows of itself later: it may
+        # have lost a partition without having told us, and the broker accepts its newest metadata for any partition.
+        self._group = consumer.consumer_group_metadata()
+        _log.info("partitions gained", partitions=sorted(gained))
 
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._resume(_positions(partitions))
         self._assigned -= _positions(partitions)
+        self._astray -= _positions(partitions)
         self._lost |= _positions(partitions)
         self._lost_meanwhile |= _positions(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
         _log.info("partitions lost", partitions=sorted(_positions(partitions)))
-
-
-class DeadLetterWriter:
-    """Writes records that must not be lost; not transactional, so a crash may write one of them twice."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
-        self._errors: list[str] = []
-
-    def write(self, records: Iterable[Outgoing]) -> None:
-        """Returns when the brokers have all of `records`; raises `Away` when they may not."""
-        self._errors = []
-        for record in records:
-            self._produce(record)
-        if self._producer.flush(_ANSWER_SECONDS) or self._errors:
-            why = self._errors[0] if self._errors else "not acknowledged in time"
-            self._connection.failed(f"dead letters not written: {why}")
-            raise Away(KAFKA, why)
-
-    def _produce(self, record: Outgoing) -> None:
-        try:
-            headers = client_headers(record)
-            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
-        except (KafkaException, BufferError) as error:
-            self._errors.append(f"{record.topic}: {error.args[0]}")
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error and error.fatal():
-            raise KafkaException(error)
-        if error:
-            self._errors.append(f"{message.topic()}: {error}")
 
 
 def group_changed(error: KafkaError) -> bool:

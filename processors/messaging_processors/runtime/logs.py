@@ -5,6 +5,7 @@ Keys that every module uses: topology, processor, topic, partition, offset. Neve
 
 import logging
 import sys
+from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -42,3 +43,8 @@ def _adopt_standard_logging(shared: list[Processor]) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    structlog.get_logger().critical("ended by an error that nobody expected", exc_info=(kind, error, trace))

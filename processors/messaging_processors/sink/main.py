@@ -28,10 +28,11 @@ from messaging_processors.runtime.backoff import Backoff
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import DeadLetterWriter, Reader
+from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.process import Runtime, turn
 from messaging_processors.runtime.records import next_offsets
 from messaging_processors.runtime.watching import reporting, watch
+from messaging_processors.runtime.writing import DeadLetterWriter
 from messaging_processors.sink.batch import Batch
 from messaging_processors.sink.decoding import Item, decode, poison
 from messaging_processors.sink.states import States

@@ -30,6 +30,8 @@ THIRD_PARTY = "third-party"
 _NOT_THE_MESSAGE_S_FAULT = (401, 407, 408, 425, 429)
 _FAILURES_IN_A_ROW = 3
 _IDLE_SECONDS = 2.0
+_LONGEST_TIMEOUT = 20.0
+"""A turn of the loop lasts as long as its longest call, and a loop that does not turn looks dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Provider:
             max_connections=in_flight, max_keepalive_connections=in_flight, keepalive_expiry=_IDLE_SECONDS
         )
         self._url = httpx.URL(config.url)
-        self._timeout = seconds(config.timeout)
+        self._timeout = min(seconds(config.timeout), _LONGEST_TIMEOUT)
         self._client = httpx.Client(timeout=self._timeout, limits=limits, transport=transport)
         self._threads = ThreadPoolExecutor(in_flight, thread_name_prefix="third-party")
 

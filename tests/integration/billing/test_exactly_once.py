@@ -11,7 +11,7 @@ import pytest
 
 from messaging_api.processor import BillingConfig
 from messaging_processors.runtime.records import Outgoing, next_offsets
-from messaging_processors.runtime.transactions import NotCommitted
+from messaging_processors.runtime.writing import NotCommitted
 from testkit.broker import Broker
 from testkit.loops import billing_pods, turn_until
 from testkit.processes import Processor, running

@@ -1,10 +1,10 @@
-"""Writing records and a group's offsets in one Kafka transaction; billing calls it.
+"""Writing to Kafka: billing writes records and its group's offsets in one transaction, sinks write dead letters.
 
-Promise: when `write` returns, all of it is committed; when it raises `NotCommitted`, the caller must ask the group
-where it is (`Reader.rewind`) before it reads on. That holds although the client lacks the newer transaction protocol,
-under which a late commit request cannot end a later transaction: after any result that is not known for sure the
-producer is dropped, and a fresh one of the same transactional id takes a new epoch, which turns away what is still
-under way.
+Promise of a transaction: when `write` returns, all of it is committed; when it raises `NotCommitted`, the caller must
+`prepare` and then ask the group where it is (`Reader.rewind`) before it reads on. That holds although the client lacks
+the newer transaction protocol, under which a late commit request cannot end a later transaction: after any result that
+is not known for sure the producer is dropped, and a fresh one of the same transactional id takes a new epoch, which
+turns away what is still under way.
 
     error of the client                action
     retriable                          the same call again, until the deadline
@@ -13,18 +13,20 @@ under way.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from messaging_processors.runtime.connection import PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
 _DEADLINE = 4.0
 _ABORT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
 _log = structlog.get_logger()
 
 
@@ -42,18 +44,25 @@ class TransactionalWriter:
         self._initialised = False
         self._undelivered = ""
 
+    def prepare(self) -> None:
+        """Has a producer whose epoch turns away whatever an earlier one left under way; call it before reading.
+
+        Only then the group's offsets are certain to be where reading has to go on.
+        """
+        try:
+            self._ready_producer()
+        except KafkaException as error:
+            self._give_up(error)
+            raise NotCommitted(str(error.args[0])) from error
+
     def write(self, records: Sequence[Outgoing], offsets: Mapping[Position, int], group: object) -> None:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
         try:
             self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + _DEADLINE)
         except (KafkaException, BufferError) as error:
-            cause = error.args[0]
-            why = self._undelivered or str(cause)
-            if not (isinstance(cause, KafkaError) and group_changed(cause)):
-                self._connection.failed(f"transaction not committed: {why}")
-            self._settle(cause)
-            raise NotCommitted(why) from error
+            self._give_up(error)
+            raise NotCommitted(self._undelivered or str(error.args[0])) from error
         self._connection.worked()
 
     def close(self) -> None:
@@ -87,12 +96,14 @@ class TransactionalWriter:
             self._initialised = True
         return self._producer
 
-    def _settle(self, error: object) -> None:
+    def _give_up(self, error: KafkaException | BufferError) -> None:
         """Brings the producer into a state that is known, or gets rid of it."""
+        known = error.args[0] if isinstance(error.args[0], KafkaError) else None
+        if not (known and group_changed(known)):
+            self._connection.failed(f"transaction not committed: {self._undelivered or error.args[0]}")
         producer = self._producer
         if producer is None:
             return
-        known = error if isinstance(error, KafkaError) else None
         if known and known.retriable() and not self._initialised:
             return  # still waiting for its coordinator; the next call goes on with it
         if not (known and known.txn_requires_abort() and _aborted(producer)):
@@ -106,6 +117,38 @@ class TransactionalWriter:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error and not self._undelivered:
             self._undelivered = f"{message.topic()}: {error}"
+
+
+class DeadLetterWriter:
+    """Writes records that must not be lost; not transactional, so a crash may write one of them twice."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
+        self._errors: list[str] = []
+
+    def write(self, records: Iterable[Outgoing]) -> None:
+        """Returns when the brokers have all of `records`; raises `Away` when they may not."""
+        self._errors = []
+        for record in records:
+            self._produce(record)
+        if self._producer.flush(_ANSWER_SECONDS) or self._errors:
+            why = self._errors[0] if self._errors else "not acknowledged in time"
+            self._connection.failed(f"dead letters not written: {why}")
+            raise Away(KAFKA, why)
+
+    def _produce(self, record: Outgoing) -> None:
+        try:
+            headers = client_headers(record)
+            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+        except (KafkaException, BufferError) as error:
+            self._errors.append(f"{record.topic}: {error.args[0]}")
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error and error.fatal():
+            raise KafkaException(error)
+        if error:
+            self._errors.append(f"{message.topic()}: {error}")
 
 
 def _aborted(producer: Producer) -> bool:
