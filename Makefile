@@ -49,8 +49,9 @@ test: check unit contract integration chart ## everything but the end-to-end run
 .PHONY: check
 check: venv ## lint, types, import rules, generated files up to date
 	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --no-error-summary
-	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	$(BIN)/python images/locks.py --check
 	$(BIN)/python -m messaging_api.crd | diff - $(CRD) || { echo "$(CRD) is not what the models say: run make crds"; exit 1; }
 	diff $(CRD) $(CHART_CRD) || { echo "$(CHART_CRD) is not the generated CRD: run make crds"; exit 1; }

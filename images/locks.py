@@ -59,9 +59,22 @@ def stamp() -> str:
 def resolve(extras: tuple[str, ...], *options: str) -> str:
     """What uv resolves for these extras, for every platform and Python that the project supports."""
     command = [
-        sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal",
-        "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate",
-        *(f"--extra={extra}" for extra in extras), *options,
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "pyproject.toml",
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--no-header",
+        "--no-annotate",
+        *(f"--extra={extra}" for extra in extras),
+        *options,
     ]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -86,7 +99,9 @@ def complaints() -> list[str]:
     tested = {version(entry) for entry in pins(EVERYTHING.read_text()).values()}
     strange = [
         f"{layer.path.name}: {version(entry)} is not what dev.txt pins: run make lock"
-        for layer in LAYERS for entry in pins(layer.path.read_text()).values() if version(entry) not in tested
+        for layer in LAYERS
+        for entry in pins(layer.path.read_text()).values()
+        if version(entry) not in tested
     ]
     stale = not EVERYTHING.read_text().startswith(stamp())
     return [*(["images/locks are older than pyproject.toml: run make lock"] if stale else []), *strange]

@@ -37,10 +37,24 @@ def download(pinned: str, python: str, machine: str, folder: Path) -> None:
     listing = folder / "requirements.txt"
     listing.write_text(pinned)
     platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBC]
-    subprocess.run([
-        sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:",
-        f"--python-version={python}", "--implementation=cp", *platforms, f"--dest={folder}", f"--requirement={listing}",
-    ], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary=:all:",
+            f"--python-version={python}",
+            "--implementation=cp",
+            *platforms,
+            f"--dest={folder}",
+            f"--requirement={listing}",
+        ],
+        check=True,
+    )
     listing.unlink()
 
 

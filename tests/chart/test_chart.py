@@ -52,10 +52,15 @@ def test_one_operator_runs_at_a_time(render: Render) -> None:
 def test_the_pod_fits_the_restricted_pod_security_standard_with_a_read_only_root(render: Render) -> None:
     rendered = render()
     assert rendered.pod()["spec"]["securityContext"] == {
-        "runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert rendered.container()["securityContext"] == {
-        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
 
 
@@ -63,7 +68,9 @@ def test_images_default_to_the_release_of_the_chart(render: Render) -> None:
     container = render().container()
     assert container["image"] == "messaging-operator:0.1.0"
     assert json.loads(environment(container)["MESSAGING_PROCESSOR_IMAGES"]) == {
-        "gateway": "messaging-gateway:0.1.0", "billing": "messaging-billing:0.1.0", "sink": "messaging-sink:0.1.0",
+        "gateway": "messaging-gateway:0.1.0",
+        "billing": "messaging-billing:0.1.0",
+        "sink": "messaging-sink:0.1.0",
     }
 
 
@@ -157,8 +164,12 @@ def test_where_and_how_the_pod_runs_is_the_platforms_choice(render: Render) -> N
     affinity: Manifest = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
     resources = {"requests": {"cpu": "1"}}
     rendered = render(
-        imagePullSecrets=[{"name": "registry"}], nodeSelector={"disk": "ssd"}, tolerations=tolerations,
-        affinity=affinity, podAnnotations={"team": "messaging"}, resources=resources,
+        imagePullSecrets=[{"name": "registry"}],
+        nodeSelector={"disk": "ssd"},
+        tolerations=tolerations,
+        affinity=affinity,
+        podAnnotations={"team": "messaging"},
+        resources=resources,
         extraEnv=[{"name": "TZ", "value": "UTC"}],
     )
     pod, container = rendered.pod()["spec"], rendered.container()

@@ -57,8 +57,11 @@ def running(config: ProcessorConfig, folder: Path, **environment: str) -> Iterat
     own = {"MESSAGING_CONFIG": str(file), "HTTP_PORT": str(http), "HEALTH_PORT": str(health), "POD_NAME": name}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "messaging_processors"], env={**os.environ, **own, **environment},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            [sys.executable, "-m", "messaging_processors"],
+            env={**os.environ, **own, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
     try:
         yield Processor(process, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{health}", log)

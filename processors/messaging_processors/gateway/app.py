@@ -53,5 +53,7 @@ def create_app(keys: ApiKeys, upstream_url: str) -> Starlette:
             Route("/v1/{path:path}", gateway.forward, methods=_METHODS),
             Route("/openapi.json", gateway.describe, methods=["GET"]),
         ],
-        exception_handlers=HANDLERS, lifespan=gateway.connected, max_body_size=MAX_BODY_BYTES,
+        exception_handlers=HANDLERS,
+        lifespan=gateway.connected,
+        max_body_size=MAX_BODY_BYTES,
     )

@@ -21,8 +21,13 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 def accepted(request: MessageRequest, billing_type: BillingType, message_id: UUID, now: datetime) -> AcceptedMessage:
     """The message as it is from now on: with an id, and the billing type that it keeps."""
     return AcceptedMessage(
-        id=message_id, account_id=request.account_id, billing_type=billing_type, domain=request.domain,
-        to=request.to, body=request.body, accepted_at=now,
+        id=message_id,
+        account_id=request.account_id,
+        billing_type=billing_type,
+        domain=request.domain,
+        to=request.to,
+        body=request.body,
+        accepted_at=now,
     )
 
 

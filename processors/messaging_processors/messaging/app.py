@@ -83,7 +83,8 @@ class Api:
         found = await self._in_thread(self._messages.find, message_id)
         if found is None:
             raise ProblemError(
-                404, f"No message {message_id} is stored yet. One that was accepted appears within seconds: try again.",
+                404,
+                f"No message {message_id} is stored yet. One that was accepted appears within seconds: try again.",
                 headers={"Retry-After": str(PIPELINE_LAG_SECONDS)},
             )
         return found
@@ -135,8 +136,12 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def create_app(api: Api) -> FastAPI:
     """The routes, and OpenAPI at /openapi.json."""
     app = FastAPI(
-        title="User messaging", version="1", description="Every error is an RFC 9457 problem document.",
-        docs_url=None, redoc_url=None, exception_handlers={**HANDLERS, RequestValidationError: _answer_invalid},
+        title="User messaging",
+        version="1",
+        description="Every error is an RFC 9457 problem document.",
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers={**HANDLERS, RequestValidationError: _answer_invalid},
         max_body_size=MAX_BODY_BYTES,
     )
     accepting, changing, reading = _problems(504, *_CHANGE), _problems(*_CHANGE), _problems(404, 422, 503)

@@ -27,10 +27,15 @@ from messaging_processors.runtime.watching import require
 
 _PROBE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
-_NEVER_WRITTEN = frozenset({
-    KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.INVALID_RECORD,
-})
+_NEVER_WRITTEN = frozenset(
+    {
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_RECORD,
+    }
+)
 _log = structlog.get_logger()
 _librdkafka = logging.getLogger("librdkafka")
 
@@ -83,7 +88,10 @@ class Publisher:
         fate.set_running_or_notify_cancel()  # a caller that gives up must not make the callback fail
         try:
             self._producer.produce(
-                record.topic, key=record.key, value=record.value, headers=list(record.headers),
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
                 on_delivery=lambda error, _: self._settle(fate, error),
             )
         except BufferError as error:

@@ -108,9 +108,20 @@ def _settings(app: ASGIApp, health: Health) -> uvicorn.Config:
         health.beat()
 
     return uvicorn.Config(
-        app, http="h11", loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, backlog=_BACKLOG, timeout_keep_alive=_SERVER_KEEPALIVE,
-        timeout_graceful_shutdown=_FINISH_IN_FLIGHT, callback_notify=beat, timeout_notify=5,
+        app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_SERVER_KEEPALIVE,
+        timeout_graceful_shutdown=_FINISH_IN_FLIGHT,
+        callback_notify=beat,
+        timeout_notify=5,
     )
 
 

@@ -26,8 +26,13 @@ def messaging_config(kafka_bootstrap: str) -> MessagingConfig:
     for created in admin.create_topics([NewTopic(topic, 3, 1) for topic in (POSTPAID, PREPAID)]).values():
         created.result(30)
     return MessagingConfig(
-        topology="user-api", namespace="messaging", processor="be-messaging", bootstrap_servers=kafka_bootstrap,
-        routes={BillingType.POSTPAID: POSTPAID, BillingType.PREPAID: PREPAID}, domains=["marketing"], cache_ttl="1h",
+        topology="user-api",
+        namespace="messaging",
+        processor="be-messaging",
+        bootstrap_servers=kafka_bootstrap,
+        routes={BillingType.POSTPAID: POSTPAID, BillingType.PREPAID: PREPAID},
+        domains=["marketing"],
+        cache_ttl="1h",
     )
 
 

@@ -62,9 +62,16 @@ def store(database_url: str, state: str) -> UUID:
     """A row as a sink writes it."""
     message_id = uuid4()
     row = {
-        "id": message_id, "account_id": "a", "billing_type": "Postpaid", "domain": "marketing",
-        "recipient": "+12025550101", "body": "b", "amount_micros": 7500, "currency": "USD",
-        "state": state, "accepted_at": sa.func.now(),
+        "id": message_id,
+        "account_id": "a",
+        "billing_type": "Postpaid",
+        "domain": "marketing",
+        "recipient": "+12025550101",
+        "body": "b",
+        "amount_micros": 7500,
+        "currency": "USD",
+        "state": state,
+        "accepted_at": sa.func.now(),
     }
     with sa.create_engine(database_url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.insert(messages).values(row))

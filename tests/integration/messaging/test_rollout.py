@@ -30,7 +30,10 @@ class Deployments:
         (folder / "keys/shop").write_text(KEY)
         inner, outer = free_port(), free_port()
         gateway = GatewayConfig(
-            topology="user-api", namespace="messaging", processor="api-gateway", upstream=f"http://127.0.0.1:{inner}",
+            topology="user-api",
+            namespace="messaging",
+            processor="api-gateway",
+            upstream=f"http://127.0.0.1:{inner}",
             api_keys_folder=str(folder / "keys"),
         )
         messaging = messaging.model_copy(update={"domains": list(DOMAINS)})
@@ -39,7 +42,8 @@ class Deployments:
         for pod in self.messaging + self.gateways:
             pod.await_ready()
         self.services = [
-            stack.enter_context(serving(inner, self.messaging)), stack.enter_context(serving(outer, self.gateways))
+            stack.enter_context(serving(inner, self.messaging)),
+            stack.enter_context(serving(outer, self.gateways)),
         ]
         self.client = Gateway(f"http://127.0.0.1:{outer}", KEY)
 

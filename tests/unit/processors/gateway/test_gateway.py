@@ -86,9 +86,12 @@ def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **
         if upstream is None:
             server.close()
         app = create_app(keys, f"http://127.0.0.1:{port}")
-        async with app.router.lifespan_context(app), httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://gateway"
-        ) as client:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://gateway"
+            ) as client,
+        ):
             answer = await client.request(method, path, **request)  # type: ignore[arg-type]
         server.close()
         await asyncio.gather(*filter(None, talks))
@@ -106,9 +109,15 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: ApiKeys) -> None:
     upstream = Recorder()
     sent = {
-        "X-API-Key": KEY, "Authorization": "Bearer other", "Content-Type": "application/json",
-        "traceparent": "00-a-b-01", "X-Client": "somebody-else", "X-Forwarded-For": "192.0.2.1", "Connection": "x-hop",
-        "X-Hop": "1", "Cookie": "c",
+        "X-API-Key": KEY,
+        "Authorization": "Bearer other",
+        "Content-Type": "application/json",
+        "traceparent": "00-a-b-01",
+        "X-Client": "somebody-else",
+        "X-Forwarded-For": "192.0.2.1",
+        "Connection": "x-hop",
+        "X-Hop": "1",
+        "Cookie": "c",
     }
     ask(keys, upstream, "POST", "/v1/messages?a=b%20c", headers=sent, content=b'{"x": 1}')
     assert upstream.head.startswith("POST /v1/messages?a=b%20c HTTP/1.1")

@@ -27,8 +27,13 @@ def headers(traceparent: str | None = None) -> dict[str, str]:
 
 def test_a_message_keeps_the_billing_type_that_it_was_accepted_with() -> None:
     assert MESSAGE.model_dump(by_alias=True) == {
-        "id": ID, "accountId": "acct-1", "billingType": "Prepaid", "domain": "marketing", "to": "+12025550101",
-        "body": "Grüße", "acceptedAt": NOW,
+        "id": ID,
+        "accountId": "acct-1",
+        "billingType": "Prepaid",
+        "domain": "marketing",
+        "to": "+12025550101",
+        "body": "Grüße",
+        "acceptedAt": NOW,
     }
 
 
@@ -39,9 +44,13 @@ def test_the_record_goes_by_account_and_says_all_that_the_message_says() -> None
 
 def test_the_headers_are_a_cloud_event_and_the_domain_that_billing_selects_by() -> None:
     assert headers() == {
-        "ce_specversion": "1.0", "ce_id": str(ID), "ce_type": "dev.messagingtopology.message.accepted",
-        "ce_source": "/messaging/user-api/be-messaging", "ce_time": "2026-05-04T03:02:01+00:00",
-        "content-type": "application/json", "domain": "marketing",
+        "ce_specversion": "1.0",
+        "ce_id": str(ID),
+        "ce_type": "dev.messagingtopology.message.accepted",
+        "ce_source": "/messaging/user-api/be-messaging",
+        "ce_time": "2026-05-04T03:02:01+00:00",
+        "content-type": "application/json",
+        "domain": "marketing",
     }
 
 

@@ -21,8 +21,13 @@ from messaging_processors.runtime.records import Outgoing
 KNOWN = UUID("7b0d4c1e-0000-4000-8000-000000000001")
 GOOD = {"accountId": "postpaid-1", "domain": "marketing", "to": "+12025550101", "body": "hello"}
 CONFIG = MessagingConfig(
-    topology="t", namespace="n", processor="be-messaging", bootstrap_servers="unused:9092",
-    routes={BillingType.POSTPAID: "postpaid"}, domains=["marketing", "authentication"], cache_ttl="1h",
+    topology="t",
+    namespace="n",
+    processor="be-messaging",
+    bootstrap_servers="unused:9092",
+    routes={BillingType.POSTPAID: "postpaid"},
+    domains=["marketing", "authentication"],
+    cache_ttl="1h",
 )
 
 
