@@ -6,9 +6,10 @@ from typing import Any
 import yaml
 
 from messaging_api.base import GROUP, KIND, PLURAL, VERSION, cel
+from messaging_api.rules import SPEC_RULES
 from messaging_api.status import TopologyStatus
 from messaging_api.structural import Schema, structural_schema
-from messaging_api.topology import SPEC_RULES, TopologySpec
+from messaging_api.topology import TopologySpec
 
 _HEADER = "# Generated from crds/messaging_api by `make crds`. Do not edit.\n"
 

@@ -1,11 +1,9 @@
 """The example topology under traffic and faults: every 202 lands once, everywhere.
 
-The tests run in the order of the file, on one installation; the last one deletes the topology.
+The tests run in the order of the file, on one installation.
 """
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,41 +11,26 @@ import pytest
 from confluent_kafka import Producer
 
 from bed.state import BedState
-from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME
 from testkit.arrivals import Arrivals, Lag
 from testkit.audit import Audit
-from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
-from testkit.faults import kill_inside_a_transaction, stopped
+from testkit.cluster import DEPLOYMENTS, NAMESPACE, TOPOLOGY, Cluster
+from testkit.faults import kill_inside_a_transaction
 from testkit.topics import Topics
 from testkit.traffic import DOMAINS, Answer, Gateway, Traffic
 from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]
 
-DEPLOYMENTS = {
-    "api-gateway",
-    "be-messaging",
-    "billing-marketing",
-    "billing-authentication",
-    "billing-agent-flow",
-    "marketing",
-    "authentication",
-    "agent-flow",
-}
 PARTITIONS = {"postpaid": 6, "prepaid": 6, "marketing": 3, "authentication": 3, "agent-flow": 3}
 RATE, ENOUGH, TRICKLE = 210, 5_000, 30
 ROUNDS = 5
-
-
-def deployments(cluster: Cluster) -> set[str]:
-    return {item["metadata"]["name"] for item in cluster.items("deployment")}
 
 
 def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
     header, row = cluster.kubectl("get", "mtop", TOPOLOGY, "-n", NAMESPACE).splitlines()
     assert header.split() == ["NAME", "READY", "TOPICS", "PROCESSORS", "AGE"]
     assert row.split()[:4] == [TOPOLOGY, "True", "11/11", "8/8"]
-    assert deployments(cluster) >= DEPLOYMENTS
+    assert cluster.deployments() == DEPLOYMENTS
     resource = cluster.get("mtop", TOPOLOGY)
     assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
     actual = {topic["name"]: topic["partitions"] for topic in resource["status"]["topics"]}
@@ -230,100 +213,3 @@ def test_poison_on_a_domain_topic_is_dead_lettered_by_its_sink_once(dead_letters
 
 def test_nothing_but_poison_was_dead_lettered(dead_letters: dict[str, list[str]]) -> None:
     assert sum(map(len, dead_letters.values())) == len(POISON) + 1
-
-
-# The domains that a stopped processor holds up; the front holds up all of them, before anything is accepted.
-HOPS = {
-    "billing-marketing": "marketing",
-    "billing-authentication": "authentication",
-    "billing-agent-flow": "agent-flow",
-    "marketing": "marketing",
-    "authentication": "authentication",
-    "agent-flow": "agent-flow",
-}
-
-
-def entry_path(cluster: Cluster, name: str) -> str:
-    """Where the resource declares a processor."""
-    if name in (GATEWAY_NAME, MESSAGING_NAME):
-        return "/spec/gateway" if name == GATEWAY_NAME else "/spec/messaging"
-    kind = "billing" if name.startswith("billing-") else "sinks"
-    entries = cluster.get("mtop", TOPOLOGY)["spec"][kind]
-    return f"/spec/{kind}/{[entry['name'] for entry in entries].index(name)}"
-
-
-@contextmanager
-def without(cluster: Cluster, name: str) -> Iterator[None]:
-    """The processor is declared with no replicas for a while."""
-    path = f"{entry_path(cluster, name)}/replicas"
-    cluster.patch_topology([{"op": "add", "path": path, "value": 0}])
-    eventually(lambda: name not in pods_by_processor(cluster), within=60)
-    yield
-    cluster.patch_topology([{"op": "add", "path": path, "value": 1}])
-
-
-def pods_by_processor(cluster: Cluster) -> set[str]:
-    return {item["metadata"]["labels"].get("app.kubernetes.io/name", "") for item in cluster.items("pod")}
-
-
-@pytest.mark.parametrize("name", HOPS)
-def test_without_a_processor_exactly_its_hop_stops(
-    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str
-) -> None:
-    """Its messages wait, all others arrive; put back, it goes on where it stopped."""
-    with without(cluster, name):
-        answers = {domain: gateway.send("account-00", domain) for domain in DOMAINS}
-        held = answers.pop(HOPS[name]).id
-        eventually(lambda: not arrivals.missing(answer.id for answer in answers.values()), within=30)
-        assert arrivals.missing([held]) == [held]
-    eventually(lambda: not arrivals.missing([held]), within=60)
-
-
-@pytest.mark.parametrize(("name", "status"), [(MESSAGING_NAME, 503), (GATEWAY_NAME, 0)])
-def test_without_the_front_nothing_is_accepted(
-    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, name: str, status: int
-) -> None:
-    with without(cluster, name):
-        assert gateway.send("account-00", "marketing").status == status
-    accepted = eventually(lambda: gateway.send("account-00", "marketing").id, within=60)
-    eventually(lambda: not arrivals.missing([accepted]), within=30)
-
-
-@pytest.mark.parametrize("name", ["marketing", "billing-marketing"])
-def test_a_processor_that_is_no_longer_declared_has_no_deployment(cluster: Cluster, name: str) -> None:
-    path = entry_path(cluster, name)
-    position = int(path.rsplit("/", 1)[1])
-    entry = cluster.get("mtop", TOPOLOGY)["spec"]["billing" if "billing" in path else "sinks"][position]
-    cluster.patch_topology([{"op": "remove", "path": path}])
-    eventually(lambda: name not in deployments(cluster), within=30)
-    assert len(deployments(cluster) & DEPLOYMENTS) == len(DEPLOYMENTS) - 1
-    cluster.patch_topology([{"op": "add", "path": path, "value": entry}])
-    eventually(lambda: cluster.condition("Ready").get("status") == "True", within=120)
-
-
-def degraded(cluster: Cluster, word: str) -> Callable[[], bool]:
-    def says_so() -> bool:
-        return any(
-            word in condition.get("message", "").lower()
-            for condition in (cluster.condition("Degraded"), cluster.condition("TopicsReady"))
-        )
-
-    return says_so
-
-
-@pytest.mark.parametrize(("service", "word"), [("redis", "redis"), ("postgres", "database"), ("kafka", "kafka")])
-def test_a_dependency_that_is_away_is_named_within_15_s_and_heals(
-    cluster: Cluster, gateway: Gateway, arrivals: Arrivals, service: str, word: str
-) -> None:
-    with stopped(cluster, service):
-        eventually(degraded(cluster, word), within=15)
-    eventually(lambda: cluster.condition("Ready").get("status") == "True", within=90)
-    eventually(lambda: not degraded(cluster, word)(), within=60)
-    accepted = eventually(lambda: gateway.send("account-00", "marketing").id, within=30)
-    eventually(lambda: not arrivals.missing([accepted]), within=60)
-
-
-def test_deleting_the_resource_removes_the_workloads_and_keeps_the_topics(cluster: Cluster, lag: Lag) -> None:
-    cluster.kubectl("delete", "mtop", TOPOLOGY, "-n", NAMESPACE, "--timeout=30s")
-    eventually(lambda: not DEPLOYMENTS & deployments(cluster), within=60)
-    assert {name: lag.partitions_of(name) for name in PARTITIONS} == PARTITIONS | {"postpaid": 12}

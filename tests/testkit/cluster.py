@@ -14,6 +14,16 @@ CHART = ROOT / "charts/messaging-operator"
 EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
 NAMESPACE = "messaging"
 TOPOLOGY = "user-api-messaging"
+DEPLOYMENTS = {
+    "api-gateway",
+    "be-messaging",
+    "billing-marketing",
+    "billing-authentication",
+    "billing-agent-flow",
+    "marketing",
+    "authentication",
+    "agent-flow",
+}
 PROCESSOR_KINDS = "gateway", "billing", "sink"
 
 
@@ -70,6 +80,10 @@ class Cluster:
         output = self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json")
         items: list[dict[str, Any]] = json.loads(output)["items"]
         return items
+
+    def deployments(self) -> set[str]:
+        """The names of those that belong to the example topology."""
+        return {item["metadata"]["name"] for item in self.items("deployment")} & DEPLOYMENTS
 
     def patch_topology(self, patch: list[dict[str, Any]]) -> str:
         return self.kubectl("patch", "mtop", TOPOLOGY, "-n", NAMESPACE, "--type=json", "-p", json.dumps(patch))
