@@ -64,9 +64,15 @@ unit: venv ## pure functions, under 10 s
 contract: venv ## what operator and processors agree on
 	$(BIN)/pytest -q tests/contract
 
-.PHONY: integration
-integration: venv ## real Kafka, PostgreSQL, Redis
-	$(BIN)/pytest -q tests/integration
+.PHONY: integration integration-billing integration-others
+integration: venv ## real Kafka, PostgreSQL, Redis; two runs at a time, each with services of its own
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-billing integration-others
+
+integration-billing:
+	$(BIN)/pytest -q tests/integration/billing
+
+integration-others:
+	$(BIN)/pytest -q tests/integration --ignore=tests/integration/billing
 
 .PHONY: chart
 chart: venv ## what the Helm chart renders

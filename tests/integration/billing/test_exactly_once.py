@@ -1,6 +1,5 @@
 """Billing on a real Kafka: each message is charged once, whatever happens to the process or to its group."""
 
-import json
 import signal
 from collections import Counter
 from functools import partial
@@ -13,12 +12,11 @@ from messaging_api.processor import BillingConfig
 from messaging_processors.runtime.records import Outgoing, next_offsets
 from messaging_processors.runtime.writing import NotCommitted
 from testkit.broker import Broker
+from testkit.charging import charged, feed
 from testkit.loops import billing_pods, turn_until
 from testkit.processes import Processor, running
-from testkit.samples import a_billing_config, an_accepted_message
+from testkit.samples import a_billing_config
 from testkit.waiting import eventually
-
-INPUTS = ("postpaid", "prepaid")
 
 
 @pytest.fixture
@@ -31,23 +29,6 @@ def broker(kafka_bootstrap: str) -> Broker:
 @pytest.fixture
 def config(broker: Broker) -> BillingConfig:
     return a_billing_config("marketing", broker.bootstrap, broker.prefix)
-
-
-def feed(broker: Broker, count: int) -> list[str]:
-    """Messages of many accounts on both input topics; their ids."""
-    ids = []
-    for number in range(count):
-        message = an_accepted_message(f"account-{number % 50}")
-        value = message.model_dump_json().encode()
-        broker.put(INPUTS[number % 2], value, [("domain", "marketing")], message.account_id.encode())
-        ids.append(str(message.id))
-    broker.flush()
-    return ids
-
-
-def charged(broker: Broker) -> Counter[str]:
-    """How often each message id is in the output, as others see it."""
-    return Counter(json.loads(record.value or b"")["id"] for record in broker.everything("marketing"))
 
 
 def caught_inside_a_transaction(broker: Broker, billing: Processor) -> bool:
@@ -110,7 +91,7 @@ def test_members_that_come_and_go_charge_each_message_once(broker: Broker, confi
     feeding = Thread(target=keep_feeding)
     feeding.start()
     with billing_pods(config, name="steady") as (steady,):
-        for visit in range(3):
+        for visit in range(2):
             with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
                 turn_until(partial(getattr, visitor.reader, "assigned"), visitor.step, steady.step)
                 for _ in range(5):

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
 
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
@@ -109,37 +107,3 @@ def test_what_is_committed_is_noted_before_the_reader_leaves(broker: Broker) -> 
         read(reader, first)
         reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 3})
     assert set(broker.committed(broker.name("group"), ["input"]).values()) == {5, 3}
-
-
-@contextmanager
-def an_open_transaction(broker: Broker, offset: int) -> Iterator[None]:
-    """What a member leaves that is killed after it sent its offsets: nobody knows yet whether they count."""
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": broker.name("killed")})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    places = [TopicPartition(broker.name("input"), partition, offset) for partition in (0, 1)]
-    outsider = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": broker.name("group")})
-    producer.send_offsets_to_transaction(places, outsider.consumer_group_metadata(), 10)
-    yield
-    producer.abort_transaction(10)
-    outsider.close()
-
-
-def test_an_offset_that_an_open_transaction_hides_is_waited_for_through_any_rebalance(broker: Broker) -> None:
-    """The client itself would take a hidden offset for none when the assignment changes, and start all over."""
-    first = put(broker, range(10))
-    with a_reader(broker) as reader:
-        read(reader, first)
-        reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 5})
-    second = put(broker, range(10, 14))
-    found: list[Record] = []
-    with a_reader(broker) as reader:
-        with an_open_transaction(broker, 3):
-            turn_until(lambda: len(reader.assigned) == 2, reading(reader, found))
-            for _ in range(2):
-                with a_reader(broker) as other:
-                    turn_until(partial(getattr, other, "assigned"), reading(reader, found), reading(other, found))
-            turn_until(lambda: len(reader.assigned) == 2, reading(reader, found))
-            turn_until(lambda: True, *[reading(reader, found)] * 5)
-            assert values(found) == []
-        read(reader, second)
