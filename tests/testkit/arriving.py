@@ -27,10 +27,11 @@ class Ends:
     cache_url: str
     third_party: ThirdParty
 
-    def put(self, charged: Sequence[ChargedMessage]) -> None:
-        """What billing would write."""
+    def put(self, charged: Sequence[ChargedMessage], partition: int = -1) -> None:
+        """What billing would write; in one partition, it is read as one batch."""
         for message in charged:
-            self.broker.put("marketing", message.model_dump_json().encode(), key=message.account_id.encode())
+            value, key = message.model_dump_json().encode(), message.account_id.encode()
+            self.broker.put("marketing", value, key=key, partition=partition)
         self.broker.flush()
 
     def committed(self) -> int:

@@ -13,6 +13,7 @@ from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.process import Runtime
 from messaging_processors.runtime.writing import TransactionalWriter
 from messaging_processors.sink.main import Sink, assemble
+from testkit.waiting import eventually
 
 
 def a_runtime(database_url: str = "", cache_url: str = "", pod_name: str = "pod-0") -> Runtime:
@@ -20,14 +21,15 @@ def a_runtime(database_url: str = "", cache_url: str = "", pod_name: str = "pod-
     return Runtime(Secrets(database_url, cache_url, pod_name), Ports(0, 0), Health(), threading.Event())
 
 
-def turn_until(done: Callable[[], object], *steps: Callable[[], None], turns: int = 1000) -> None:
+def turn_until(done: Callable[[], object], *steps: Callable[[], None], within: float = 60.0) -> None:
     """Turns several loops, one after the other, until `done`."""
-    for _ in range(turns):
+
+    def turned() -> object:
         for step in steps:
             step()
-        if done():
-            return
-    raise AssertionError(f"not within {turns} turns: {done}")
+        return done()
+
+    eventually(turned, within, every=0)
 
 
 class BillingPod:

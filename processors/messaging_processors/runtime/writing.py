@@ -27,6 +27,7 @@ TRANSACTION_MS = 10_000
 _DEADLINE = 4.0
 _ABORT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
 
 
@@ -115,7 +116,8 @@ class TransactionalWriter:
         producer.purge()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error and not self._undelivered:
+        """Notes the first record that Kafka did not take; one that our own abort threw away tells no reason."""
+        if error and error.code() not in _PURGED and not self._undelivered:
             self._undelivered = f"{message.topic()}: {error}"
 
 

@@ -76,7 +76,7 @@ def finish(broker: Broker, billing: list[BillingPod], count: int) -> None:
         offsets = [broker.committed(group, ("postpaid", "prepaid")).values() for group in groups]
         return all(sum(offset for offset in group if offset > 0) == count for group in offsets)
 
-    turn_until(done, *[loop.step for loop in billing] * 3, turns=60)
+    turn_until(done, *[loop.step for loop in billing] * 3)
 
 
 def dead_letters(broker: Broker) -> dict[str, list[Seen]]:

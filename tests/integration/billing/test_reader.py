@@ -46,8 +46,9 @@ def values(records: list[Record]) -> list[bytes]:
 def read(reader: Reader, wanted: set[bytes]) -> None:
     """Reads exactly `wanted`, each once, and then nothing more."""
     found: list[Record] = []
-    turn_until(lambda: len(found) >= len(wanted), reading(reader, found), turns=100)
-    turn_until(lambda: True, *[reading(reader, found)] * 5)
+    turn_until(lambda: len(found) >= len(wanted), reading(reader, found))
+    for _ in range(5):
+        reading(reader, found)()
     assert values(found) == sorted(wanted)
 
 
@@ -70,7 +71,8 @@ def test_a_held_reader_reads_nothing_and_then_goes_on_where_it_was(broker: Broke
         read(reader, first)
         reader.hold()
         second = put(broker, range(10, 20))
-        turn_until(lambda: True, *[lambda: reader.idle(0.1)] * 5)
+        for _ in range(5):
+            reader.idle(0.1)
         reader.release()
         read(reader, second)
 
@@ -96,7 +98,8 @@ def test_a_reader_that_joins_while_it_is_held_waits_to_be_released(broker: Broke
     with a_reader(broker) as reader:
         reader.hold()
         turn_until(lambda: len(reader.assigned) == 2, lambda: reader.idle(0.1))
-        turn_until(lambda: True, *[lambda: reader.idle(0.1)] * 5)
+        for _ in range(5):
+            reader.idle(0.1)
         reader.release()
         read(reader, first)
 

@@ -40,7 +40,7 @@ def leave_offsets_in_an_open_transaction(broker: Broker, config: BillingConfig) 
 
 
 def charge(broker: Broker, ids: list[str], *pods: BillingPod) -> None:
-    turn_until(lambda: set(charged(broker)) >= set(ids), *[pod.step for pod in pods] * 10, turns=100)
+    turn_until(lambda: set(charged(broker)) >= set(ids), *[pod.step for pod in pods] * 10)
 
 
 @pytest.mark.parametrize("grows", [False, True])

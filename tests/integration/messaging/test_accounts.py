@@ -38,9 +38,9 @@ def test_a_change_that_redis_missed_counts_at_once_and_again_when_redis_is_back(
         one.billing_type(account)  # now it knows that Redis is away, and does not even try to tell it
         one.put_account(account, "Prepaid").raise_for_status()
         assert (one.billing_type(account), two.billing_type(account)) == ("Prepaid", "Prepaid")
-        eventually(lambda: all("redis" in pod.readiness().away for pod in pods), within=10)
+        eventually(lambda: all("redis" in pod.readiness().away for pod in pods), within=15)
         assert all(pod.readiness().ready for pod in pods), "a lost cache may cost speed, nothing else"
     finally:
         redis_service.resume()
-    eventually(lambda: not any(pod.readiness().away for pod in pods), within=10)
-    eventually(lambda: {one.billing_type(account), two.billing_type(account)} == {"Prepaid"}, within=10)
+    eventually(lambda: not any(pod.readiness().away for pod in pods), within=15)
+    eventually(lambda: {one.billing_type(account), two.billing_type(account)} == {"Prepaid"}, within=15)

@@ -124,7 +124,7 @@ def test_a_silent_broker_is_told_within_its_deadline_and_heals_by_itself(kafka: 
     try:
         started = time.monotonic()
         problem = admin.topics([prefix])
-        assert time.monotonic() - started < 4.5
+        assert time.monotonic() - started < 8  # a resync is every 10 s, and a condition has 15 s
         assert isinstance(problem, Problem)
         assert (problem.reason, problem.heals) == (Reason.KAFKA_UNREACHABLE, True)
         assert kafka.address in problem.message

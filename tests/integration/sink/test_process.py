@@ -11,7 +11,7 @@ from messaging_api.processor import SinkConfig
 from testkit.processes import Processor, running
 from testkit.waiting import eventually
 
-NOTICED_WITHIN = 12
+NOTICED_WITHIN = 15
 
 
 @pytest.fixture
