@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import hypothesis  # noqa: F401  its pytest plugin imports it at the very end, too deep a stack for Python 3.11.7's parser
 import pytest
 
-from bed import services
-from bed.process import Service
-from bed.third_party import ThirdParty
-from bed.third_party import third_party as running_third_party
+from bed.shell import require
+from messaging_cli.local import services
+from messaging_cli.local.process import Service
+from messaging_cli.local.third_party import ThirdParty
+from messaging_cli.local.third_party import third_party as running_third_party
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A broker that a test may pause, kill and start again; `address` stays the same."""
+    require("mvn", "maven")
     with services.kafka(tmp_path_factory.mktemp("kafka")) as service:
         yield service
 

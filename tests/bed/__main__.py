@@ -15,9 +15,11 @@ import sys
 import time
 from dataclasses import asdict
 
-from bed import binaries, cache, cluster, engine, images
-from bed.shell import BedError, say
+from bed import binaries, cluster, engine, images
 from bed.state import BedState, cluster_folder, cluster_name, project_images, save_images
+from messaging_cli.errors import CliError
+from messaging_cli.local import cache
+from messaging_cli.local.saying import say
 
 
 def up() -> None:
@@ -41,7 +43,7 @@ def status() -> None:
     state = BedState.load()
     print(json.dumps(asdict(state), indent=1))
     if not cluster.responds(state):
-        raise BedError(f"{state.cluster} does not answer: `python -m bed up` repairs it")
+        raise CliError(f"{state.cluster} does not answer: `python -m bed up` repairs it")
 
 
 def base() -> None:
@@ -74,7 +76,7 @@ def main() -> int:
     commands = {"up": up, "down": down, "status": status, "tools": tools, "base": base, "images": build_images}
     try:
         load(asked.names) if asked.command == "load" else commands[asked.command]()
-    except BedError as error:
+    except CliError as error:
         print(f"bed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,9 +8,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bed import cache
 from bed.engine import Engine
-from bed.shell import run, step
+from bed.shell import run
+from messaging_cli.local import cache
+from messaging_cli.local.saying import step
 
 MODULE = Path(__file__).parent / "programs"
 KUBERNETES = "v1.37.2"

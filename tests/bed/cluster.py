@@ -12,12 +12,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from string import Template
 
-from bed import binaries, cache, images
+from bed import binaries, images
 from bed.binaries import Tools
 from bed.engine import Engine
-from bed.services import database_url
-from bed.shell import BedError, run, say, step, succeeds
+from bed.shell import run, succeeds
 from bed.state import BedState, Ports, cluster_folder, cluster_name, state_file
+from messaging_cli.errors import CliError
+from messaging_cli.local import cache
+from messaging_cli.local.saying import say, step
+from messaging_cli.local.services import database_url
 
 MANIFESTS = Path(__file__).parent / "manifests"
 
@@ -39,7 +42,7 @@ def start_services(engine: Engine, state: BedState) -> None:
 
     At rest all of it is one `kubectl apply` that changes nothing.
     """
-    image = images.services(engine)
+    image = images.service_image(engine)
     node = f"{state.cluster}-control-plane"
     if image not in run("docker", "exec", node, "ctr", "-n=k8s.io", "images", "list", "-q"):
         images.load(state.cluster, [image])
@@ -54,14 +57,14 @@ def await_services(state: BedState) -> None:
     here = (*kubectl(state), "--namespace=messaging")
     try:
         run(*here, "rollout", "status", "deployment", "--selector=bed", "--timeout=3m")
-    except BedError as error:
-        raise BedError(f"{error}\n{run(*here, 'get', 'pods')}") from error
+    except CliError as error:
+        raise CliError(f"{error}\n{run(*here, 'get', 'pods')}") from error
 
 
 def existing() -> BedState | None:
     try:
         return BedState.load()
-    except BedError:
+    except CliError:
         return None
 
 

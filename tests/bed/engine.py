@@ -17,8 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bed import cache
-from bed.shell import BedError, require, run, say, succeeds
+from bed.shell import require, run, succeeds
+from messaging_cli.errors import CliError
+from messaging_cli.local import cache
+from messaging_cli.local.saying import say
 
 HERE = Path(__file__).parent
 PID_FILES = ("dockerd.pid", "exec/containerd/containerd.pid")
@@ -73,7 +75,7 @@ def own_host() -> str:
 
 def start() -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise BedError(
+        raise CliError(
             "no Docker engine that can pull images answers (`docker version`): start one;"
             " only root on Debian can have one made here"
         )
@@ -103,7 +105,7 @@ def await_engine(process: subprocess.Popen[bytes]) -> None:
     while not succeeds("docker", "version", timeout=20):
         if process.poll() is not None or time.monotonic() > deadline:
             log = (folder() / "dockerd.log").read_text(errors="replace").splitlines()
-            raise BedError("dockerd does not start:\n" + "\n".join(log[-10:]))
+            raise CliError("dockerd does not start:\n" + "\n".join(log[-10:]))
         time.sleep(0.1)
     say(f"started an own Docker engine: DOCKER_HOST={os.environ['DOCKER_HOST']}")
 

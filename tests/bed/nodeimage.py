@@ -8,8 +8,10 @@ plane's images preloaded into its containerd. Needs root and a running Docker en
 import shutil
 from pathlib import Path
 
-from bed import binaries, cache
-from bed.shell import pipe, require, run, step
+from bed import binaries
+from bed.shell import pipe, require, run
+from messaging_cli.local import cache
+from messaging_cli.local.saying import step
 
 NODE = Path(__file__).parent / "node"
 PAUSE = "3.10.2"  # these three are the versions that kubeadm 1.37.2 asks for

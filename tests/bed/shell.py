@@ -1,6 +1,6 @@
-"""Commands and progress lines: every other module of the bed runs programs through here.
+"""Commands: every other module of the bed runs programs through here.
 
-Promises: a failing command ends in a BedError that names it and shows its last lines; a program
+Promises: a failing command ends in a CliError that names it and shows its last lines; a program
 that is missing is installed from Debian where we may, else the error says what to install.
 """
 
@@ -8,30 +8,13 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from messaging_cli.errors import CliError
+from messaging_cli.local.saying import step
+
 LAST_LINES = 15
-
-
-class BedError(Exception):
-    """Something the person in front of the terminal has to know; the message says what to do."""
-
-
-def say(text: str) -> None:
-    """On stderr, so that what a command answers on stdout can be read by programs."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def step(text: str) -> Iterator[None]:
-    say(f"{text} ...")
-    started = time.monotonic()
-    yield
-    say(f"{text}: {time.monotonic() - started:.0f} s")
 
 
 def run(
@@ -55,11 +38,11 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise BedError(f"{words[0]} is missing: install it, then repeat") from error
+        raise CliError(f"{words[0]} is missing: install it, then repeat") from error
     except subprocess.TimeoutExpired as error:
-        raise BedError(f"{' '.join(words[:6])}: no answer within {timeout:.0f} s") from error
+        raise CliError(f"{' '.join(words[:6])}: no answer within {timeout:.0f} s") from error
     if done.returncode:
-        raise BedError(failure(words, done.returncode, done.stdout + done.stderr))
+        raise CliError(failure(words, done.returncode, done.stdout + done.stderr))
     return done.stdout
 
 
@@ -77,7 +60,7 @@ def failure(words: list[str], code: int, output: str) -> str:
 def succeeds(*command: str | Path, timeout: float | None = None) -> bool:
     try:
         run(*command, timeout=timeout)
-    except BedError:
+    except CliError:
         return False
     return True
 
@@ -87,7 +70,7 @@ def require(program: str, package: str) -> None:
     if shutil.which(program):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise BedError(f"{program} is missing: install it ({package} on Debian), then repeat")
+        raise CliError(f"{program} is missing: install it ({package} on Debian), then repeat")
     with step(f"apt-get install {package}"):
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         run("apt-get", "update", "-qq", env=quiet)

@@ -9,9 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bed import cache
-from bed.services import database_url
-from bed.shell import BedError
+from messaging_cli.errors import CliError
+from messaging_cli.local import cache
+from messaging_cli.local.services import database_url
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ class BedState:
         try:
             content = json.loads(state_file().read_text())
         except FileNotFoundError as error:
-            raise BedError("no cluster is up for this checkout: `python -m bed up`") from error
+            raise CliError("no cluster is up for this checkout: `python -m bed up`") from error
         return cls(**content | {"ports": Ports(**content["ports"])})
 
     def save(self) -> None:
@@ -93,7 +93,7 @@ def project_images() -> dict[str, str]:
     try:
         names: dict[str, str] = json.loads(images_file().read_text())
     except FileNotFoundError as error:
-        raise BedError("the project's images are not built: `python -m bed images`") from error
+        raise CliError("the project's images are not built: `python -m bed images`") from error
     return names
 
 

@@ -11,8 +11,8 @@ from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from pytest_kind import KindCluster
 
-from bed.services import kafka_tool
 from bed.state import BedState
+from messaging_cli.local.services import kafka_tool
 from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import EXAMPLE, NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics

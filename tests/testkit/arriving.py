@@ -10,9 +10,9 @@ from uuid import UUID
 import redis
 import sqlalchemy as sa
 
-from bed.third_party import ThirdParty
 from messaging_api.message import ChargedMessage, message_cache_key
 from messaging_api.processor import SinkConfig
+from messaging_cli.local.third_party import ThirdParty
 from messaging_processors.runtime.schema import messages
 from testkit.broker import Broker
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from bed.services import free_port
 from messaging_api.processor import ProcessorConfig, Readiness
+from messaging_cli.local.services import free_port
 from testkit.waiting import eventually
 
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from bed.process import Service
 from messaging_api.processor import MessagingConfig
 from messaging_api.topology import BillingType
+from messaging_cli.local.process import Service
 from testkit.posting import Caller, records
 from testkit.processes import Processor, running
 from testkit.waiting import eventually

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bed.process import Service
+from messaging_cli.local.process import Service
 from testkit.posting import Caller, records
 from testkit.processes import Processor
 from testkit.waiting import eventually

@@ -8,8 +8,8 @@ import redis
 import sqlalchemy as sa
 from confluent_kafka import Message
 
-from bed.process import Service
 from messaging_api.message import message_cache_key
+from messaging_cli.local.process import Service
 from messaging_processors.runtime.schema import messages
 from testkit.posting import Caller, records
 from testkit.processes import Processor

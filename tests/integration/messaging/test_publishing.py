@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import KafkaError
 
-from bed.process import Service
 from messaging_api.processor import MessagingConfig
+from messaging_cli.local.process import Service
 from messaging_processors.runtime.connection import KAFKA
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.publishing import Publisher, PublishError

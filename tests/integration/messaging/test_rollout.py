@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bed.services import free_port
 from messaging_api.processor import GatewayConfig, MessagingConfig
+from messaging_cli.local.services import free_port
 from testkit.processes import Processor, running
 from testkit.service import Service, serving
 from testkit.traffic import DOMAINS, Gateway, Traffic

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from bed.process import Service
 from messaging_api.status import Reason
+from messaging_cli.local.process import Service
 from messaging_operator.apply import Outcome, apply
 from messaging_operator.clients.kafka import TopicAdmin, connect
 from messaging_operator.errors import Problem

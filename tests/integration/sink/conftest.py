@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bed.third_party import ThirdParty
 from messaging_api.processor import SinkConfig
+from messaging_cli.local.third_party import ThirdParty
 from testkit.broker import Broker
 from testkit.loops import Sinks
 from testkit.samples import a_sink_config

@@ -6,8 +6,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from bed.process import Service
 from messaging_api.processor import SinkConfig
+from messaging_cli.local.process import Service
 from testkit.processes import Processor, running
 from testkit.waiting import eventually
 

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 import pytest
 import redis
 
-from bed.process import Service
-from bed.third_party import Behaviour, ThirdParty
 from messaging_api.message import ChargedMessage
 from messaging_api.processor import SinkConfig
+from messaging_cli.local.process import Service
+from messaging_cli.local.third_party import Behaviour, ThirdParty
 from messaging_processors.runtime.database import DATABASE
 from messaging_processors.sink.main import Sink
 from messaging_processors.sink.third_party import THIRD_PARTY

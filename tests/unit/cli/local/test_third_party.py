@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bed.third_party import third_party
+from messaging_cli.local.third_party import third_party
 
 
 @pytest.fixture

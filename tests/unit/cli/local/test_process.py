@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bed.process import Service, ServiceError
+from messaging_cli.local.process import Service, ServiceError
 from testkit.waiting import eventually
 
 READY_THEN_WAIT = "import signal, sys; print('up:', sys.argv[1], flush=True); signal.pause()"

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bed.shell import say
+from messaging_cli.local.saying import say
+from messaging_cli.settings import cache_home
 
 
 def root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "messaging-topology"
+    folder = cache_home() / "messaging-topology"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

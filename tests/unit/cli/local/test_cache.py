@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bed import cache
+from messaging_cli.local import cache
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """A recording third party: it answers what sinks send and tells what it saw; fails when told to.
 
 Two callers: tests take `third_party()` on the host; the cluster's container runs
-`python -m bed.third_party`. Spoken to over HTTP in both:
+`python -m messaging_cli.local.third_party`. Spoken to over HTTP in both:
 
 POST   /messages or any other path   recorded; the id is the Idempotency-Key header
 GET    /calls                        {"count", "distinct", "ids"}: every id, in order of arrival

