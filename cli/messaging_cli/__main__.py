@@ -1,0 +1,5 @@
+"""`python -m messaging_cli` is `mtop`."""
+
+from messaging_cli.app import main
+
+main()
