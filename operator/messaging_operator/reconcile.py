@@ -140,9 +140,12 @@ def _pods(
 
 
 def _address(pod: Manifest) -> str:
-    """Where a running pod can be asked; one that never ran or has ended has nobody to answer."""
-    status = pod.get("status", {})
-    return str(status.get("podIP", "")) if status.get("phase") == "Running" else ""
+    """Where a running pod can be asked, as host:port; one that never ran or has ended has nobody to answer."""
+    host = pod.get("status", {}).get("podIP", "")
+    if not host or pod["status"].get("phase") != "Running":
+        return ""
+    ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+    return f"[{host}]:{ports['health']}" if ":" in host else f"{host}:{ports['health']}"
 
 
 def _waiting(pod: Manifest) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from messaging_api.processor import Readiness
+from messaging_api.processor import HEALTH_PORT, Readiness
 from messaging_api.status import ConditionType, Reason, TopologyStatus
 from messaging_operator.errors import ClusterError, Problem
 from messaging_operator.plan import AlterTopicConfig, CreateTopic, GrowPartitions
@@ -129,4 +129,6 @@ def a_world(spec: dict[str, Any] | None = None) -> World:
 
 def a_pod(processor: str, address: str, phase: str = "Running") -> Manifest:
     labels = {"app.kubernetes.io/name": processor}
-    return {"metadata": {"labels": labels}, "status": {"phase": phase, "podIP": address}}
+    ports = [{"name": "health", "containerPort": HEALTH_PORT}]
+    spec = {"containers": [{"name": "processor", "ports": ports}]}
+    return {"metadata": {"labels": labels}, "spec": spec, "status": {"phase": phase, "podIP": address}}

@@ -6,13 +6,13 @@ from collections.abc import Collection
 import httpx
 from pydantic import ValidationError
 
-from messaging_api.processor import HEALTH_PORT, Readiness
+from messaging_api.processor import Readiness
 
 _TIMEOUT_SECONDS = 1.0
 
 
 def readiness(addresses: Collection[str]) -> dict[str, Readiness]:
-    """Asks all at once. A pod that does not answer is left out: Kubernetes' own probe says whether it is ready."""
+    """Asks all at once, each a host:port. Who does not answer is left out: Kubernetes' probe says whether it is ready."""
     return asyncio.run(_ask_all(addresses)) if addresses else {}
 
 
@@ -24,9 +24,8 @@ async def _ask_all(addresses: Collection[str]) -> dict[str, Readiness]:
 
 
 async def _ask(client: httpx.AsyncClient, address: str) -> Readiness | None:
-    host = f"[{address}]" if ":" in address else address
     try:
-        response = await client.get(f"http://{host}:{HEALTH_PORT}/readyz")
+        response = await client.get(f"http://{address}/readyz")
         return Readiness.model_validate_json(response.content)
     except (httpx.HTTPError, ValidationError):
         return None

@@ -84,7 +84,8 @@ class Guard:
 
 def serve(app: ASGIApp, runtime: Runtime, drain: float = DRAIN) -> None:
     """Serves `app` on the HTTP port; returns once the process was told to stop and everything is answered."""
-    listener = socket.create_server(("", runtime.ports.http), backlog=_BACKLOG)
+    # Shared where several replicas run on one machine; in a pod there is nobody to share it with.
+    listener = socket.create_server(("", runtime.ports.http), backlog=_BACKLOG, reuse_port=True)
     # Connections inherit it; asyncio sets it only on sockets that it made, and an answer would wait 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(_settings(Guard(app, runtime.shutdown), runtime.health))

@@ -39,25 +39,24 @@ class Pod(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def port() -> Iterator[int]:
+    """Where all of them listen."""
     first = ThreadingHTTPServer(("127.0.0.1", 0), Pod)
     port = first.server_port
     servers = [first, *(ThreadingHTTPServer((address, port), Pod) for address in ("127.0.0.2", "127.0.0.3", SILENT))]
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    monkeypatch.setattr(probes, "HEALTH_PORT", port)
-    yield
+    yield port
     Pod.released.set()
     for server in servers:
         server.shutdown()
         server.server_close()
 
 
-@pytest.mark.usefixtures("pods")
-def test_all_are_asked_at_once_and_the_silent_ones_cost_one_second() -> None:
+def test_all_are_asked_at_once_and_the_silent_ones_cost_one_second(port: int) -> None:
     started = time.monotonic()
-    answers = probes.readiness([*ANSWERS, SILENT, ABSENT])
-    assert answers == {"127.0.0.1": AWAY, "127.0.0.2": Readiness(ready=True)}
+    answers = probes.readiness([f"{address}:{port}" for address in (*ANSWERS, SILENT, ABSENT)])
+    assert answers == {f"127.0.0.1:{port}": AWAY, f"127.0.0.2:{port}": Readiness(ready=True)}
     assert time.monotonic() - started < 2.5
 
 

@@ -152,12 +152,12 @@ def test_a_removed_processor_goes_and_its_topics_stay() -> None:
 def test_a_dependency_that_is_away_is_said_with_a_warning_and_heals() -> None:
     world = settled()
     world.cluster.running = [a_pod("marketing", "10.0.0.1"), a_pod("prepared", "", phase="Pending")]
-    world.answers["10.0.0.1"] = Readiness(ready=False, away={"database": "connection refused"})
+    world.answers["10.0.0.1:9090"] = Readiness(ready=False, away={"database": "connection refused"})
     cluster = run(world, 1)
     degraded = ("True", Reason.DEPENDENCY_UNAVAILABLE, "marketing: database: connection refused")
     assert cluster.condition(ConditionType.DEGRADED) == degraded
     assert cluster.events == [("Warning", "DependencyUnavailable", degraded[2])]
-    world.answers["10.0.0.1"] = Readiness(ready=True)
+    world.answers["10.0.0.1:9090"] = Readiness(ready=True)
     run(world, 2)
     assert cluster.condition(ConditionType.DEGRADED)[0] == "False"
 
@@ -166,7 +166,7 @@ def test_a_pod_that_is_going_has_no_say() -> None:
     world = settled()
     going = a_pod("marketing", "10.0.0.1")
     world.cluster.running = [{**going, "metadata": {**going["metadata"], "deletionTimestamp": "now"}}]
-    world.answers["10.0.0.1"] = Readiness(ready=False, away={"kafka": "draining"})
+    world.answers["10.0.0.1:9090"] = Readiness(ready=False, away={"kafka": "draining"})
     assert run(world, 1).writes == []
 
 
