@@ -19,8 +19,30 @@ PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$", description=
 
 ACCEPTED_TYPE = "dev.messagingtopology.message.accepted"
 CHARGED_TYPE = "dev.messagingtopology.message.charged"
+ID_HEADER = "ce_id"
 DOMAIN_HEADER = "domain"
 TRACE_HEADER = "traceparent"
+DEAD_LETTER_PREFIX = "dlq_"
+"""Headers of that beginning are ours: a record's own cannot use them."""
+
+
+class DeadLetterHeader(StrEnum):
+    """What is added to a record that is put aside: why, and where it comes from. Added last, so the last one counts."""
+
+    PROCESSOR = "dlq_processor"
+    ERROR_CLASS = "dlq_error_class"
+    ERROR_MESSAGE = "dlq_error_message"
+    ATTEMPTS = "dlq_attempts"
+    TOPIC = "dlq_topic"
+    PARTITION = "dlq_partition"
+    OFFSET = "dlq_offset"
+    FIRST_FAILED_AT = "dlq_first_failed_at"
+    LAST_FAILED_AT = "dlq_last_failed_at"
+    HEADERS_LOST = "dlq_headers_lost"
+    """The record's own headers could not be read."""
+    REPLAYED = "dlq_replayed"
+    """Alone, on a record without a value, in a dead-letter topic: the letter at that offset of the same partition went
+    back to its source, in the transaction that wrote this."""
 
 
 class MessageState(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from messaging_api.message import CHARGED_TYPE, DOMAIN_HEADER, TRACE_HEADER, AcceptedMessage, ChargedMessage
+from messaging_api.message import CHARGED_TYPE, DOMAIN_HEADER, ID_HEADER, TRACE_HEADER, AcceptedMessage, ChargedMessage
 from messaging_api.processor import BillingConfig
 from messaging_processors.billing.rating import charge
 from messaging_processors.runtime.records import Failure, Headers, Outgoing, Record, dead_letter, explain, header
@@ -52,7 +52,7 @@ def _charged(record: Record, config: BillingConfig, now: datetime) -> Outcome:
 def _headers(message: ChargedMessage, received: Headers, config: BillingConfig, now: datetime) -> Headers:
     event = {
         "ce_specversion": "1.0",
-        "ce_id": str(message.id),
+        ID_HEADER: str(message.id),
         "ce_type": CHARGED_TYPE,
         "ce_source": f"/{config.namespace}/{config.topology}/{config.processor}",
         "ce_time": now.isoformat(),

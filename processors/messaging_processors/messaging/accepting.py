@@ -8,6 +8,7 @@ from messaging_api.base import TopicName
 from messaging_api.message import (
     ACCEPTED_TYPE,
     DOMAIN_HEADER,
+    ID_HEADER,
     TRACE_HEADER,
     AcceptedMessage,
     MessageRequest,
@@ -36,7 +37,7 @@ def record(message: AcceptedMessage, topic: TopicName, source: str, traceparent:
     by, and the caller's trace when it is one."""
     headers = {
         "ce_specversion": "1.0",
-        "ce_id": str(message.id),
+        ID_HEADER: str(message.id),
         "ce_type": ACCEPTED_TYPE,
         "ce_source": source,
         "ce_time": message.accepted_at.isoformat(),

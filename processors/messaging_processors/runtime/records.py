@@ -10,11 +10,13 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from messaging_api.message import DeadLetterHeader
+
 Headers = tuple[tuple[str, bytes | None], ...]
 Position = tuple[str, int]
 """A topic and one of its partitions."""
 
-UNREADABLE_HEADERS: Headers = (("dlq_headers_lost", b"a header's name is not UTF-8"),)
+UNREADABLE_HEADERS: Headers = ((DeadLetterHeader.HEADERS_LOST.value, b"a header's name is not UTF-8"),)
 """What stands for headers that no client could read."""
 LONGEST_ERROR = 300
 """A dead letter must fit where its record fitted, so what is added is kept short."""
@@ -76,17 +78,17 @@ def next_offsets(records: Iterable[Record]) -> dict[Position, int]:
 def dead_letter(record: Record, failure: Failure, topic: str, processor: str) -> Outgoing:
     """The record as it came, with `dlq_*` headers."""
     about = {
-        "dlq_processor": processor,
-        "dlq_error_class": failure.error_class,
-        "dlq_error_message": failure.message[:LONGEST_ERROR],
-        "dlq_attempts": str(failure.attempts),
-        "dlq_topic": record.topic,
-        "dlq_partition": str(record.partition),
-        "dlq_offset": str(record.offset),
-        "dlq_first_failed_at": failure.first_failed_at.isoformat(),
-        "dlq_last_failed_at": failure.last_failed_at.isoformat(),
+        DeadLetterHeader.PROCESSOR: processor,
+        DeadLetterHeader.ERROR_CLASS: failure.error_class,
+        DeadLetterHeader.ERROR_MESSAGE: failure.message[:LONGEST_ERROR],
+        DeadLetterHeader.ATTEMPTS: str(failure.attempts),
+        DeadLetterHeader.TOPIC: record.topic,
+        DeadLetterHeader.PARTITION: str(record.partition),
+        DeadLetterHeader.OFFSET: str(record.offset),
+        DeadLetterHeader.FIRST_FAILED_AT: failure.first_failed_at.isoformat(),
+        DeadLetterHeader.LAST_FAILED_AT: failure.last_failed_at.isoformat(),
     }
-    added = tuple((name, text.encode()) for name, text in about.items())
+    added = tuple((name.value, text.encode()) for name, text in about.items())
     return Outgoing(topic, record.key, record.value, record.headers + added)
 
 
