@@ -4,17 +4,18 @@ Shows where every accepted message ended up and exits 1 when the numbers do not 
 """
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bed.state import BedState
+from messaging_cli.report import picture, report
+from messaging_cli.sending import send_mix
+from messaging_cli.traffic import Answer
 from testkit.arrivals import Arrivals
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
-from testkit.traffic import API_KEY, DOMAINS, Answer, Gateway, Traffic
+from testkit.traffic import API_KEY, DOMAINS, MIX, Gateway
 from testkit.waiting import eventually
 
 RATE, COUNT = 100, 3_000
@@ -33,18 +34,8 @@ def install(cluster: Cluster, gateway: Gateway) -> None:
     console.print(cluster.kubectl("get", "mtop", "-n", NAMESPACE))
 
 
-def send(gateway: Gateway) -> Traffic:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"POST /v1/messages, {RATE}/s", total=COUNT)
-        traffic = Traffic(gateway, RATE, COUNT, progress=lambda _: progress.advance(task)).start()
-        traffic.join()
-    return traffic
-
-
-def delivered(arrivals: Arrivals, accepted: list[Answer]) -> dict[str, str]:
+def delivered(arrivals: Arrivals, ids: list[str]) -> dict[str, str]:
     """States by id once every accepted message is sent, or after a minute as they are."""
-    ids = [answer.id for answer in accepted]
     with console.status("waiting for the last messages"):
         try:
             eventually(lambda: not arrivals.missing(ids), within=60, every=1)
@@ -53,11 +44,11 @@ def delivered(arrivals: Arrivals, accepted: list[Answer]) -> dict[str, str]:
     return arrivals.states()
 
 
-def table(traffic: Traffic, states: dict[str, str], arrivals: Arrivals) -> Table:
-    calls, cached = arrivals.calls(), arrivals.cached_states(answer.id for answer in traffic.accepted)
+def table(answers: list[Answer], states: dict[str, str], arrivals: Arrivals) -> Table:
+    calls, cached = arrivals.calls(), arrivals.cached_states(answer.id for answer in answers if answer.accepted)
     result = Table("domain", "POST", "202", "row sent", "third party", "in Redis", title="from POST to row")
     for domain in DOMAINS:
-        posted = [answer for answer in traffic.answers if answer.domain == domain]
+        posted = [answer for answer in answers if answer.domain == domain]
         ids = [answer.id for answer in posted if answer.accepted]
         columns = len(posted), len(ids), sum(states.get(i) == "sent" for i in ids), sum(i in calls for i in ids)
         result.add_row(domain, *map(str, columns), str(sum(cached.get(i) == "sent" for i in ids)))
@@ -86,12 +77,12 @@ def main() -> int:
     gateway = Gateway(bed.gateway_url, API_KEY)
     arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
     install(cluster, gateway)
-    traffic = send(gateway)
-    states = delivered(arrivals, traffic.accepted)
-    console.print(table(traffic, states, arrivals))
-    console.print("answers by status:", dict(Counter(answer.status for answer in traffic.answers)))
+    sent = send_mix(gateway, MIX, RATE, COUNT)
+    states = delivered(arrivals, sent.ids)
+    console.print(table(sent.answers, states, arrivals))
+    console.print(picture(report(sent.answers, sent.seconds)))
     console.print(hints(bed), highlight=False, soft_wrap=True)
-    return 0 if all(states.get(answer.id) == "sent" for answer in traffic.accepted) and traffic.accepted else 1
+    return 0 if sent.ids and all(states.get(id_) == "sent" for id_ in sent.ids) else 1
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import pytest
 from confluent_kafka import Producer
 
 from bed.state import BedState
+from messaging_cli.traffic import Answer
 from testkit.arrivals import Arrivals, Lag
 from testkit.audit import Audit
 from testkit.cluster import DEPLOYMENTS, NAMESPACE, TOPOLOGY, Cluster
 from testkit.faults import kill_inside_a_transaction
 from testkit.topics import Topics
-from testkit.traffic import DOMAINS, Answer, Gateway, Traffic
+from testkit.traffic import DOMAINS, Gateway, Traffic
 from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]

@@ -1,0 +1,109 @@
+"""A mix of messages through a gateway, under a progress bar, and the wait for their ends; for `send` and the demo."""
+
+import asyncio
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from messaging_cli.balance import fate
+from messaging_cli.gateway import Gateway
+from messaging_cli.mix import Mix, accounts_of, messages_of
+from messaging_cli.report import status_name
+from messaging_cli.rows import Row, Rows
+from messaging_cli.traffic import Answer, send
+
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 60.0
+progress_console = Console(stderr=True)  # stdout is for the answer
+
+DeadLetters = Callable[[], Collection[str]]
+"""Reads the ids of the messages that lie in dead-letter topics."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was answered, and how long all of it took."""
+
+    answers: list[Answer]
+    seconds: float
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the messages that were accepted."""
+        return [answer.id for answer in self.answers if answer.accepted]
+
+
+@dataclass
+class Settled:
+    """What became of accepted messages, as far as it is known."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    dead_letters: Collection[str] = ()
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """By id."""
+        return {id_: row.state for id_, row in self.rows.items()}
+
+    def is_open(self, id_: str) -> bool:
+        """The message is still on its way."""
+        row = self.rows.get(id_)
+        return fate(row.state if row else None, id_ in self.dead_letters).is_open
+
+
+def send_mix(gateway: Gateway, mix: Mix, rate: float, count: int, seconds: float = math.inf) -> Sent:
+    """Registers the accounts of the mix, then sends `count` messages, or fewer once `seconds` have passed."""
+    gateway.put_accounts(accounts_of(mix))
+    answers: list[Answer] = []
+    started = time.monotonic()
+    with _progress(count, rate) as advance:
+
+        def hear(answer: Answer) -> None:
+            answers.append(answer)
+            advance(answer)
+
+        messages = itertools.islice(messages_of(mix), count)
+        asyncio.run(send(gateway, messages, rate, hear, go_on=lambda: time.monotonic() < started + seconds))
+    return Sent(answers, time.monotonic() - started)
+
+
+def settle(ids: Collection[str], rows: Rows, dead_letters: DeadLetters, seconds: float = SETTLE_SECONDS) -> Settled:
+    """Reads until every message came to an end, but no longer than `seconds`.
+
+    Dead-letter topics take long to read: that is done only when reading the rows brought nothing new.
+    """
+    found = Settled()
+    deadline = time.monotonic() + seconds
+    with progress_console.status("waiting for the last messages"):
+        while open_ids := [id_ for id_ in ids if found.is_open(id_)]:
+            news = rows.read(open_ids)
+            if all(found.rows.get(id_) == row for id_, row in news.items()):
+                found.dead_letters = dead_letters()
+            found.rows.update(news)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
+    return found
+
+
+@contextmanager
+def _progress(count: int, rate: float) -> Iterator[Callable[[Answer], None]]:
+    """A bar, and beside it how many got which answer; call what it yields with each."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    totals: Counter[str] = Counter()
+    with Progress(*columns, TextColumn("{task.fields[totals]}"), console=progress_console) as progress:
+        task = progress.add_task(f"POST /v1/messages, {rate:g}/s", total=count, totals="")
+
+        def advance(answer: Answer) -> None:
+            totals[status_name(answer)] += 1
+            said = " · ".join(f"{status} {number}" for status, number in totals.items())
+            progress.update(task, advance=1, totals=said)
+
+        yield advance
