@@ -23,7 +23,8 @@ from messaging_operator.state import (
     object_key,
 )
 
-EXAMPLE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "examples/user-api-messaging.yaml").read_text())
+EXAMPLE_FILE = Path(__file__).parents[2] / "examples/user-api-messaging.yaml"
+EXAMPLE: dict[str, Any] = yaml.safe_load(EXAMPLE_FILE.read_text())
 IMAGES = ProcessorImages(gateway="gateway:1", billing="billing:1", sink="sink:1", pull_policy="IfNotPresent")
 KEY = TopologyKey("messaging", "user-api-messaging")
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

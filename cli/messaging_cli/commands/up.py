@@ -14,6 +14,7 @@ from messaging_cli.local.up import Session, Wishes, session, stopping
 from messaging_cli.local.up import down as end_run
 from messaging_cli.output import console
 from messaging_cli.sources import Document, read_file
+from messaging_cli.validation.topology import violations
 
 _TURN_SECONDS = 0.1
 _INTERRUPTED = 130
@@ -33,7 +34,7 @@ def up(
     wishes = Wishes(file, Addresses(kafka, database, redis, third_party), port)
     with stopping(state.folder_of(document["metadata"]["name"])) as stop:
         news = _News()
-        with session(document, wishes, lambda: valid(file), news.say, news.event) as it:
+        with session(document, wishes, lambda old: valid(file, old), news.say, news.event) as it:
             if not _become_ready(it, stop):
                 return _INTERRUPTED
             news.quiet = False
@@ -54,9 +55,13 @@ def down(name: Annotated[str, typer.Argument(help="The topology; not needed wher
     return 0
 
 
-def valid(file: Path) -> Document:
+def valid(file: Path, old: Document | None = None) -> Document:
     """The topology of the file; raises `CliError` that names the first field that is wrong."""
-    return read_file(file)
+    document = read_file(file)
+    if found := violations(document, old):
+        more = f" (and {len(found) - 1} more: mtop validate -f {file})" if len(found) > 1 else ""
+        raise CliError(f"{file}: {found[0].field}: {found[0].message}{more}")
+    return document
 
 
 class _News:

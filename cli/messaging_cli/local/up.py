@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -59,12 +59,12 @@ class Session:
 
     run: LocalRun
     processes: Processes
-    read: Callable[[], Document]
+    read: Callable[[Document], Document]
     here: Callable[[Document], dict[str, Any]]
     said: Callable[[str], None]
-    _seen: float = 0.0
+    declared: Document
+    _seen: float
     _due: float = 0.0
-    _refused: str = field(default="")
 
     @property
     def conditions(self) -> dict[str, dict[str, str]]:
@@ -97,25 +97,29 @@ class Session:
 
     def _take(self) -> bool:
         try:
-            spec = self.here(self.read())
+            declared = self.read(self.declared)
         except CliError as error:
             self.said(f"not applied: {error}")
             return False
-        if spec["spec"] == self.processes.resource["spec"]:
-            return False
-        self.processes.declare(spec)
-        return True
+        changed = declared["spec"] != self.declared["spec"]
+        self.declared = declared
+        if changed:
+            self.processes.declare(self.here(declared))
+        return changed
 
 
 @contextmanager
 def session(
     document: Document,
     wishes: Wishes,
-    read: Callable[[], Document],
+    read: Callable[[Document], Document],
     said: Callable[[str], None],
     tell: Callable[[str, str, str], None],
 ) -> Iterator[Session]:
-    """Everything started and nothing reconciled yet. Raises `CliError` where that cannot be."""
+    """Everything started and nothing reconciled yet. Raises `CliError` where that cannot be.
+
+    `read` reads the file again; it is given what is in force, which the new version must not contradict.
+    """
     name, namespace = document["metadata"]["name"], document["metadata"].get("namespace", "default")
     with _claimed(name) as folder:
         ports = {GATEWAY_NAME: _gateway_port(wishes.port), MESSAGING_NAME: free_port()}
@@ -141,7 +145,7 @@ def session(
             processes = Processes(_surroundings(run, document, ports, tell), resource)
             run.save()
             try:
-                yield Session(run, processes, read, here, said, _seen=wishes.file.stat().st_mtime)
+                yield Session(run, processes, read, here, said, document, _seen=wishes.file.stat().st_mtime)
             finally:
                 _end(processes)
 
@@ -224,7 +228,9 @@ def _gateway_port(wanted: int) -> int:
             port: int = listener.getsockname()[1]
             return port
     except OSError as error:
-        raise CliError(f"port {wanted}: {error.strerror}; choose another with --port, or leave it out") from error
+        raise CliError(
+            f"port {wanted}: {os.strerror(error.errno or 0)}; choose another with --port, or leave it out"
+        ) from error
 
 
 def _surroundings(
