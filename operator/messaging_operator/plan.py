@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import ClassVar
 
 from messaging_api.status import ConditionType, Reason
+from messaging_operator.differences import Path, differences, spelled
 from messaging_operator.errors import Problem
 from messaging_operator.state import APPLIED_HASH, Desired, Manifest, ObjectKey, Observed, TopicState, object_key
 
@@ -177,23 +178,11 @@ def _difference(manifest: Manifest, actual: Manifest | None) -> str:
     annotations = actual["metadata"].get("annotations", {})
     if annotations.get(APPLIED_HASH) != manifest["metadata"]["annotations"][APPLIED_HASH]:
         return "declared otherwise now"
-    lost = _lost(actual, manifest, "")
-    return f"changed by hand: {lost}" if lost else ""
+    lost = next(differences(actual, manifest), None)
+    return f"changed by hand: {spelled(_field(lost.path))}" if lost else ""
 
 
-def _lost(actual: object, declared: object, path: str) -> str:
-    """The path of the first declared value that is not there; what others added does not count."""
-    match declared:
-        case {**fields} if isinstance(actual, Mapping):
-            losses = (_lost(actual.get(name), value, f"{path}.{name}") for name, value in fields.items())
-            return next(filter(None, losses), "")
-        case [{}, *_] if isinstance(actual, list):
-            losses = (_lost_item(actual, item, f"{path}[{place}]") for place, item in enumerate(declared))
-            return next(filter(None, losses), "")
-        case _:
-            return "" if actual == declared else path.lstrip(".")
-
-
-def _lost_item(actual: list[object], declared: object, path: str) -> str:
-    """Lists are maps by some key to Kubernetes: where an item stands says nothing, and others may have added some."""
-    return "" if any(not _lost(item, declared, path) for item in actual) else path.lstrip(".")
+def _field(path: Path) -> Path:
+    """A list item is named as a whole: it may be gone, and then nothing within it is to blame."""
+    items = [place for place, part in enumerate(path) if isinstance(part, int)]
+    return path[: items[0] + 1] if items else path

@@ -70,26 +70,27 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
     resource = clients.cluster.topology(key)
     if resource is None or "deletionTimestamp" in resource["metadata"]:
         return  # its objects follow it by their owner references; topics stay
-    owner = _owner(key, resource)
+    owner = owner_of(key, resource)
     try:
-        spec = _spec(resource)
+        spec = spec_of(resource)
         wanted = desired(owner, spec, settings.images)
     except ResourceError as error:
         _report(owner, invalid_status(owner, str(error), now), (), clients.cluster, now)
         return
     topics = clients.kafka(spec.kafka.bootstrap_servers)
     names = [topic.name for topic in wanted.topics]
-    observed = _observe(owner, wanted, topics.topics(names), clients)
+    observed = observe(owner, wanted, topics.topics(names), clients)
     todo = plan(wanted, observed)
     outcome = apply(todo, key.namespace, topics, clients.cluster)
     if outcome.done:  # a Kafka that didn't answer just now isn't waited for twice
         known = observed.topics if isinstance(observed.topics, Problem) else topics.topics(names)
-        observed = _observe(owner, wanted, known, clients)
+        observed = observe(owner, wanted, known, clients)
     current = status(owner, wanted, observed, (*todo.problems, *outcome.problems), now)
     _report(owner, current, outcome.done, clients.cluster, now)
 
 
-def _owner(key: TopologyKey, resource: Manifest) -> Owner:
+def owner_of(key: TopologyKey, resource: Manifest) -> Owner:
+    """Whose the objects are. `plan` on the command line looks at the world by these three functions, too."""
     metadata = resource["metadata"]
     try:
         said = TopologyStatus.model_validate(resource.get("status", {}))
@@ -98,15 +99,17 @@ def _owner(key: TopologyKey, resource: Manifest) -> Owner:
     return Owner(key, metadata["uid"], metadata["generation"], said)
 
 
-def _spec(resource: Manifest) -> TopologySpec:
+def spec_of(resource: Manifest) -> TopologySpec:
+    """Raises `ResourceError`, which names every field that is wrong."""
     try:
         return TopologySpec.model_validate(resource["spec"])
     except ValidationError as error:
-        faults = [f"spec.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        faults = [f"{'.'.join(map(str, ('spec', *fault['loc'])))}: {fault['msg']}" for fault in error.errors()]
         raise ResourceError("; ".join(faults)) from error
 
 
-def _observe(owner: Owner, wanted: Desired, topics: Mapping[str, TopicState] | Problem, clients: Clients) -> Observed:
+def observe(owner: Owner, wanted: Desired, topics: Mapping[str, TopicState] | Problem, clients: Clients) -> Observed:
+    """What is there of what is wanted, and of what was; raises `ClusterError`."""
     objects = _objects(owner, wanted, clients.cluster)
     return Observed(
         topics=topics,

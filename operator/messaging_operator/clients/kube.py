@@ -10,6 +10,7 @@ from typing import Any
 
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError
+from yaml import YAMLError
 
 from messaging_api.base import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from messaging_api.status import TopologyStatus
@@ -51,7 +52,7 @@ class Cluster:
         try:
             config.load_incluster_config()  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            config.load_kube_config()  # type: ignore[no-untyped-call]
+            _load_kubeconfig()
         return cls(client.ApiClient())
 
     def topology(self, key: TopologyKey) -> Manifest | None:
@@ -152,3 +153,10 @@ class Cluster:
         if response.status >= 400:
             raise ClusterError(response.status, answer.get("message", f"{method} {path}: {response.status}"))
         return answer
+
+
+def _load_kubeconfig() -> None:
+    try:
+        config.load_kube_config()  # type: ignore[no-untyped-call]
+    except (config.ConfigException, YAMLError) as error:
+        raise ClusterError(0, f"no usable kubeconfig: {' '.join(str(error).split())}") from error

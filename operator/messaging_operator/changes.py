@@ -1,0 +1,123 @@
+"""A plan as people want to read it: which values become which, at what risk and why. Pure.
+
+The command line prints it, and an approval is about it. Promise: every action of a plan is at least one change.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from messaging_api.plan import Change, ChangeAction
+from messaging_api.processor import CONFIG_FILE
+from messaging_operator.differences import Difference, differences, spelled
+from messaging_operator.errors import Problem
+from messaging_operator.plan import Action, AlterTopicConfig, Apply, CreateTopic, Delete, GrowPartitions, Plan
+from messaging_operator.risk import rule_for
+from messaging_operator.state import (
+    APPLIED_HASH,
+    COMPONENT_LABEL,
+    Manifest,
+    Observed,
+    TopicState,
+    object_key,
+)
+
+_HASH_PATH = ("metadata", "annotations", APPLIED_HASH)
+_CONFIGURATION_PATH = ("data", CONFIG_FILE)
+
+
+def changes(todo: Plan, observed: Observed) -> tuple[Change, ...]:
+    """In the order in which they are made."""
+    actions: tuple[Action, ...] = (*todo.topics, *todo.objects)
+    return tuple(change for action in actions for change in _changes(action, observed))
+
+
+def _changes(action: Action, observed: Observed) -> Iterator[Change]:
+    match action:
+        case CreateTopic(topic):
+            yield _topic_change(topic.name, ChangeAction.CREATE, "", None, _topic_summary(topic))
+        case GrowPartitions(topic, current, wanted):
+            yield _topic_change(topic, ChangeAction.UPDATE, "partitions", current, wanted)
+        case AlterTopicConfig(topic, settings):
+            effective = _settings(topic, observed)
+            for key, value in settings.items():
+                yield _topic_change(topic, ChangeAction.UPDATE, key, effective.get(key), value)
+        case Apply(manifest):
+            yield from _applied(manifest, observed.objects.get(object_key(manifest)))
+        case Delete(key):
+            going = observed.objects[key]
+            yield _object_change(going, ChangeAction.DELETE, "", _object_summary(going), None)
+
+
+def _settings(topic: str, observed: Observed) -> Mapping[str, str]:
+    return {} if isinstance(observed.topics, Problem) else observed.topics[topic].config
+
+
+def _applied(manifest: Manifest, actual: Manifest | None) -> Iterator[Change]:
+    if actual is None:
+        yield _object_change(manifest, ChangeAction.CREATE, "", None, _object_summary(manifest))
+        return
+    for found in _telling(list(differences(actual, manifest))):
+        yield _object_change(manifest, ChangeAction.UPDATE, spelled(found.path), found.before, found.after)
+
+
+def _telling(found: list[Difference]) -> list[Difference]:
+    """The hash of what was applied changes along with all else; alone it stands for what is no longer declared."""
+    told = [part for difference in found if difference.path != _HASH_PATH for part in _configuration(difference)]
+    return told or found
+
+
+def _configuration(found: Difference) -> Iterator[Difference]:
+    """A processor's configuration is one text to Kubernetes; all of it is ours, so that what is gone counts too."""
+    if found.path != _CONFIGURATION_PATH:
+        yield found
+        return
+    before, after = _parsed(found.before), _parsed(found.after)
+    yield from differences(before, after)
+    yield from (Difference(gone.path, gone.after, None) for gone in differences(after, before) if gone.before is None)
+
+
+def _parsed(text: object) -> object:
+    try:
+        return json.loads(str(text))
+    except ValueError:
+        return text  # changed by hand, and no longer JSON
+
+
+def _topic_change(name: str, action: ChangeAction, field: str, before: object, after: object) -> Change:
+    return _change(f"Topic {name}", "Topic", action, field, before, after)
+
+
+def _object_change(manifest: Manifest, action: ChangeAction, field: str, before: object, after: object) -> Change:
+    processor = manifest["metadata"].get("labels", {}).get(COMPONENT_LABEL, "")
+    subject = f"{manifest['kind']} {processor}"
+    return _change(str(object_key(manifest)), subject, action, field, before, after)
+
+
+def _change(target: str, subject: str, action: ChangeAction, field: str, before: object, after: object) -> Change:
+    rule = rule_for(subject, action, field, before, after)
+    return Change(
+        action=action,
+        target=target,
+        field=field,
+        before=_text(before),
+        after=_text(after),
+        risk=rule.risk,
+        reason=rule.reason,
+    )
+
+
+def _topic_summary(topic: TopicState) -> str:
+    settings = [f"{key}={value}" for key, value in topic.config.items()]
+    return ", ".join((_count(topic.partitions, "partition"), _count(topic.replication_factor, "replica"), *settings))
+
+
+def _object_summary(manifest: Manifest) -> str:
+    return _count(manifest["spec"]["replicas"], "pod") if manifest["kind"] == "Deployment" else "present"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
