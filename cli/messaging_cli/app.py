@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from messaging_cli.commands import up
+from messaging_cli.commands import up, validate
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(up.down)
+app.command()(validate.validate)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 console = Console()
 
@@ -26,7 +27,8 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the
 def emit(answer: object, form: Format, picture: Callable[[], RenderableType]) -> None:
     """Prints `answer`, plain data, in the form that was asked for; `picture` is its table."""
     if form is Format.TABLE:
-        console.print(picture())
+        shown = picture()
+        console.print(shown, soft_wrap=isinstance(shown, Text))  # lines are for grep, too: none is cut or wrapped
     elif form is Format.JSON:
         print(json.dumps(answer, indent=2))
     else:
