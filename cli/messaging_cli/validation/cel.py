@@ -23,7 +23,7 @@ def broken_rules(node: Node) -> Iterator[Violation]:
     rules = node.schema.get("x-kubernetes-validations", ())
     if not rules or node.value is None:
         return
-    context = cel.Context({"self": node.value, "oldSelf": node.old}, {"sum": _sum, "format": _format})
+    context = cel.Context({"self": node.value, "oldSelf": node.old}, {"sum": sum, "format": _format})
     for rule in rules:
         if node.old is not None or "oldSelf" not in _program(rule["rule"]).variables():
             yield from _broken(rule, node, context)
@@ -58,10 +58,6 @@ def _sentence(rule: Rule, context: cel.Context) -> str:
 @cache
 def _program(expression: str) -> cel.Program:
     return cel.compile(expression)
-
-
-def _sum(numbers: list[int]) -> int:
-    return sum(numbers)
 
 
 def _format(template: str, arguments: list[object]) -> str:
