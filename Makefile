@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CRD := crds/messagingtopologies.messagingtopology.dev.yaml
 CHART_CRD := charts/messaging-operator/files/messagingtopologies.messagingtopology.dev.yaml
+EXAMPLE := examples/user-api-messaging.yaml
+PICTURE := docs/user-api-messaging.svg
 export PYTHONPATH := tests
 BED := $(BIN)/python -m bed
 
@@ -55,6 +57,7 @@ check: venv ## lint, types, import rules, generated files up to date
 	$(BIN)/python images/locks.py --check
 	$(BIN)/python -m messaging_api.crd | diff - $(CRD) || { echo "$(CRD) is not what the models say: run make crds"; exit 1; }
 	diff $(CRD) $(CHART_CRD) || { echo "$(CHART_CRD) is not the generated CRD: run make crds"; exit 1; }
+	$(BIN)/mtop graph -f $(EXAMPLE) -o svg | diff -q - $(PICTURE) || { echo "$(PICTURE) is not what $(EXAMPLE) says: run make graph"; exit 1; }
 
 .PHONY: unit
 unit: venv ## pure functions, under 10 s
@@ -91,3 +94,7 @@ lock: venv ## pin all dependencies anew, as pyproject.toml asks
 crds: venv ## generate the CRD from the models
 	$(BIN)/python -m messaging_api.crd > $(CRD)
 	cp $(CRD) $(CHART_CRD)
+
+.PHONY: graph
+graph: venv ## draw the example's picture for the README
+	$(BIN)/mtop graph -f $(EXAMPLE) -o svg > $(PICTURE)
