@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from messaging_cli.commands import up, validate
+from messaging_cli.commands import graph, up, validate
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(up.down)
 app.command()(validate.validate)
+app.command()(graph.graph)
 
 
 def run(arguments: Sequence[str]) -> int:
