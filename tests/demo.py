@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bed.state import BedState
 from messaging_cli.report import picture, report
-from messaging_cli.sending import send_mix
+from messaging_cli.sending import Load, send_mix
 from messaging_cli.traffic import Answer
 from testkit.arrivals import Arrivals
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
@@ -77,7 +77,7 @@ def main() -> int:
     gateway = Gateway(bed.gateway_url, API_KEY)
     arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
     install(cluster, gateway)
-    sent = send_mix(gateway, MIX, RATE, COUNT)
+    sent = send_mix(gateway, MIX, Load(RATE, COUNT))
     states = delivered(arrivals, sent.ids)
     console.print(table(sent.answers, states, arrivals))
     console.print(picture(report(sent.answers, sent.seconds)))

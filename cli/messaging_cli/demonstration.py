@@ -1,6 +1,7 @@
 """`mtop up --demo`: sample traffic through a local run, and whether all of it came to an end."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from messaging_cli.balance import balance, table
@@ -10,20 +11,28 @@ from messaging_cli.mix import mix_for
 from messaging_cli.output import console
 from messaging_cli.report import picture, report
 from messaging_cli.rows import Rows
-from messaging_cli.sending import DeadLetters, Sent, Settled, send_mix, settle
+from messaging_cli.sending import SETTLE_SECONDS, DeadLetters, Load, Sent, Settled, always, send_mix, settle
 from messaging_cli.sources import read_file
 
 
-def demonstrate(run: LocalRun, seconds: float, rate: float, dead_letters: DeadLetters = frozenset) -> bool:
+def demonstrate(
+    run: LocalRun,
+    seconds: float,
+    rate: float,
+    dead_letters: DeadLetters = frozenset,
+    go_on: Callable[[], bool] = always,
+) -> bool:
     """Sends for `seconds`, waits until all is settled, prints the table; the last line is the sum, for programs.
 
-    True if something was accepted and all of it balances. `dead_letters` reads the ids in the run's dead-letter topics.
+    True if something was accepted and all of it balances. `dead_letters` reads the ids in the run's dead-letter topics;
+    when `go_on` says no, what is known by then is shown. May be called from any thread.
     """
     mix = mix_for(read_file(Path(run.file)), run.file)
     rows = Rows(run.database_url)
     clock_offset = rows.clock_offset()
-    sent = send_mix(Gateway(run.gateway_url, run.api_key), mix, rate, round(rate * seconds), seconds)
-    settled = settle(sent.ids, rows, dead_letters)
+    load = Load(rate, round(rate * seconds), seconds)
+    sent = send_mix(Gateway(run.gateway_url, run.api_key), mix, load, go_on)
+    settled = settle(sent.ids, rows.read, dead_letters, SETTLE_SECONDS, go_on)
     console.print(picture(report(sent.answers, sent.seconds, settled.rows, clock_offset)))
     return show_balance(sent, settled)
 

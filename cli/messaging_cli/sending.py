@@ -16,15 +16,26 @@ from messaging_cli.balance import fate
 from messaging_cli.gateway import Gateway
 from messaging_cli.mix import Mix, accounts_of, messages_of
 from messaging_cli.report import status_name
-from messaging_cli.rows import Row, Rows
+from messaging_cli.rows import Row
 from messaging_cli.traffic import Answer, send
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 60.0
 progress_console = Console(stderr=True)  # stdout is for the answer
 
+ReadRows = Callable[[Collection[str]], Mapping[str, Row]]
+"""Reads the rows of these messages, by id."""
 DeadLetters = Callable[[], Collection[str]]
 """Reads the ids of the messages that lie in dead-letter topics."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much to send: `rate` a second until it is `count`, or until `seconds` have passed."""
+
+    rate: float
+    count: int
+    seconds: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -58,24 +69,37 @@ class Settled:
         return fate(row.state if row else None, id_ in self.dead_letters).is_open
 
 
-def send_mix(gateway: Gateway, mix: Mix, rate: float, count: int, seconds: float = math.inf) -> Sent:
-    """Registers the accounts of the mix, then sends `count` messages, or fewer once `seconds` have passed."""
+def always() -> bool:
+    """Nobody wants to stop."""
+    return True
+
+
+def send_mix(gateway: Gateway, mix: Mix, load: Load, go_on: Callable[[], bool] = always) -> Sent:
+    """Registers the accounts of the mix, then sends; ends early when `go_on` says no."""
     gateway.put_accounts(accounts_of(mix))
     answers: list[Answer] = []
     started = time.monotonic()
-    with _progress(count, rate) as advance:
+    with _progress(load) as advance:
 
         def hear(answer: Answer) -> None:
             answers.append(answer)
             advance(answer)
 
-        messages = itertools.islice(messages_of(mix), count)
-        asyncio.run(send(gateway, messages, rate, hear, go_on=lambda: time.monotonic() < started + seconds))
+        def more() -> bool:
+            return go_on() and time.monotonic() < started + load.seconds
+
+        asyncio.run(send(gateway, itertools.islice(messages_of(mix), load.count), load.rate, hear, more))
     return Sent(answers, time.monotonic() - started)
 
 
-def settle(ids: Collection[str], rows: Rows, dead_letters: DeadLetters, seconds: float = SETTLE_SECONDS) -> Settled:
-    """Reads until every message came to an end, but no longer than `seconds`.
+def settle(
+    ids: Collection[str],
+    read: ReadRows,
+    dead_letters: DeadLetters,
+    seconds: float = SETTLE_SECONDS,
+    go_on: Callable[[], bool] = always,
+) -> Settled:
+    """Reads until every message came to an end, but no longer than `seconds`, nor when `go_on` says no.
 
     Dead-letter topics take long to read: that is done only when reading the rows brought nothing new.
     """
@@ -83,23 +107,23 @@ def settle(ids: Collection[str], rows: Rows, dead_letters: DeadLetters, seconds:
     deadline = time.monotonic() + seconds
     with progress_console.status("waiting for the last messages"):
         while open_ids := [id_ for id_ in ids if found.is_open(id_)]:
-            news = rows.read(open_ids)
+            news = read(open_ids)
             if all(found.rows.get(id_) == row for id_, row in news.items()):
                 found.dead_letters = dead_letters()
             found.rows.update(news)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not go_on():
                 break
             time.sleep(POLL_SECONDS)
     return found
 
 
 @contextmanager
-def _progress(count: int, rate: float) -> Iterator[Callable[[Answer], None]]:
+def _progress(load: Load) -> Iterator[Callable[[Answer], None]]:
     """A bar, and beside it how many got which answer; call what it yields with each."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     totals: Counter[str] = Counter()
     with Progress(*columns, TextColumn("{task.fields[totals]}"), console=progress_console) as progress:
-        task = progress.add_task(f"POST /v1/messages, {rate:g}/s", total=count, totals="")
+        task = progress.add_task(f"POST /v1/messages, {load.rate:g}/s", total=load.count, totals="")
 
         def advance(answer: Answer) -> None:
             totals[status_name(answer)] += 1

@@ -49,7 +49,7 @@ async def send(
     messages: Iterable[MessageRequest],
     rate: float,
     hear: Callable[[Answer], None],
-    go_on: Callable[[], bool] = lambda: True,
+    go_on: Callable[[], bool],
 ) -> None:
     """Sends until `messages` end or `go_on` says no; `hear` gets each answer as it comes."""
     started = time.monotonic()

@@ -10,7 +10,7 @@ from messaging_cli.mix import Mix, mix_for, read_mix
 from messaging_cli.output import Format, Output, emit
 from messaging_cli.report import Report, picture, report
 from messaging_cli.rows import Rows
-from messaging_cli.sending import SETTLE_SECONDS, send_mix, settle
+from messaging_cli.sending import SETTLE_SECONDS, Load, send_mix, settle
 from messaging_cli.sources import read_file
 from messaging_cli.target import ApiKey, DatabaseUrl, GatewayUrl, Target, find
 
@@ -31,7 +31,7 @@ def send(
 ) -> None:
     """Send sample traffic through the gateway: answers by status, latencies from POST to 202 and to the row."""
     target = find(name, gateway, api_key, database)
-    done = _sent(target, _mix(mix, target), rate, count, wait)
+    done = _sent(target, _mix(mix, target), Load(rate, count), wait)
     emit(done.document(), output, lambda: picture(done))
     if not done.post_to_202:
         status, said = next(iter(done.refusals.items()))
@@ -46,9 +46,9 @@ def _mix(file: Path | None, target: Target) -> Mix:
     return mix_for(read_file(Path(target.run.file)), target.run.file)
 
 
-def _sent(target: Target, mix: Mix, rate: float, count: int, wait: float) -> Report:
+def _sent(target: Target, mix: Mix, load: Load, wait: float) -> Report:
     rows = Rows(target.database_url) if target.database_url else None
     clock_offset = rows.clock_offset() if rows else 0  # before anything is sent: an absent database is told at once
-    sent = send_mix(target.gateway, mix, rate, count)
-    found = settle(sent.ids, rows, frozenset, wait).rows if rows else None
+    sent = send_mix(target.gateway, mix, load)
+    found = settle(sent.ids, rows.read, frozenset, wait).rows if rows else None
     return report(sent.answers, sent.seconds, found, clock_offset)
