@@ -111,6 +111,7 @@ RULES = (
             Rule("spec.replicas", Risk.SAFE, "the pods that stay take over", _lowered),
             Rule("spec.replicas", Risk.SAFE, "more pods share the work"),
             Rule("spec.template.*", Risk.SAFE, "pods are replaced one by one, each once its successor is ready"),
+            Rule("*/applied-hash", Risk.SAFE, "what is no longer declared goes; pods are replaced one by one for it"),
             Rule("*", Risk.SAFE, "no pod is replaced for it"),
         ),
     ),

@@ -16,6 +16,8 @@ from messaging_operator.state import (
     Manifest,
 )
 
+CONTAINER = "processor"
+"""The one of a pod's containers that is ours."""
 _USER = 65532
 _POD_SECURITY = {
     "runAsNonRoot": True,
@@ -110,7 +112,7 @@ def _template(processor: Processor, pull_policy: str) -> dict[str, Any]:
 def _container(processor: Processor, pull_policy: str) -> dict[str, Any]:
     http = [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}] if processor.service else []
     return {
-        "name": "processor",
+        "name": CONTAINER,
         "image": processor.image,
         "imagePullPolicy": pull_policy,
         "env": _environment(processor),
