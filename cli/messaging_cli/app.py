@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from messaging_cli.commands import graph, up, validate
+from messaging_cli.commands import accounts, graph, send, up, validate
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command()(up.up)
 app.command()(up.down)
 app.command()(validate.validate)
 app.command()(graph.graph)
+app.command()(send.send)
+app.add_typer(accounts.app, name="accounts")
 
 
 def run(arguments: Sequence[str]) -> int:
