@@ -86,7 +86,7 @@ def a_run(broker: Broker, gateway: Processor, database_url: str, folder: Path, *
     document["spec"]["billing"] = [part for part in document["spec"]["billing"] if part["domain"] in domains]
     (folder / "topology.yaml").write_text(yaml.safe_dump(document))
     file = str(folder / "topology.yaml")
-    return LocalRun("shop", "messaging", file, 0, gateway.url, "", broker.bootstrap, database_url, "", "")
+    return LocalRun("shop", "messaging", file, 0, gateway.url, "", broker.bootstrap, database_url, "", "", True)
 
 
 def test_traffic_is_accepted_and_its_rows_are_found(

@@ -36,10 +36,11 @@ def up() -> Iterator[int]:
         process.communicate(b"\n")
 
 
-def a_run(topology: str, pid: int, gateway: FakeGateway, database: str = "") -> None:
+def a_run(topology: str, pid: int, gateway: FakeGateway) -> None:
+    """Without a database."""
     folder_of(topology).mkdir(parents=True)
-    there = (gateway.url, KEY, "127.0.0.1:9", database, "", "")
-    LocalRun(topology, "messaging", str(EXAMPLE_FILE), pid, *there).save()
+    file = str(EXAMPLE_FILE)
+    LocalRun(topology, "messaging", file, pid, gateway.url, KEY, "127.0.0.1:9", "", "", "", True).save()
 
 
 def at(gateway: FakeGateway) -> list[str]:
