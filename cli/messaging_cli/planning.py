@@ -12,7 +12,7 @@ from messaging_api.plan import Change
 from messaging_api.processor import Readiness
 from messaging_api.status import Reason, TopologyStatus
 from messaging_cli.errors import CliError
-from messaging_cli.local import state
+from messaging_cli.local.recorded import RecordedRun
 from messaging_cli.local.state import LocalRun
 from messaging_cli.sources import Document
 from messaging_cli.validation.topology import violations
@@ -45,18 +45,13 @@ class Pending:
         return bool(self.changes or self.refused)
 
 
-def world_of(topology: str, namespace: str | None) -> Clients:
-    """A run on this machine comes first, unless a namespace says that the cluster is meant."""
-    run = None if namespace else state.load(topology)
-    return _here(run) if run else _in_cluster()
+def in_run(run: LocalRun) -> Clients:
+    """The world of a run on this machine."""
+    return Clients(RecordedRun(run), kafka.connect, _ask_nobody)
 
 
-def _here(run: LocalRun) -> Clients:
-    cluster = f"-n {run.namespace} compares with the cluster"
-    raise CliError(f"{run.topology} runs here by mtop up, and a run's objects cannot be read from outside: {cluster}")
-
-
-def _in_cluster() -> Clients:
+def in_cluster() -> Clients:
+    """The world that kubectl talks to."""
     from messaging_operator.clients.kube import Cluster  # its client library is large: only for those who need it
 
     with _told():

@@ -1,9 +1,11 @@
 """`mtop plan`: what an apply would change, and at which risk."""
 
 from messaging_cli.errors import CliError
+from messaging_cli.local import state
+from messaging_cli.local.localized import localized
 from messaging_cli.output import Format, Output, emit
 from messaging_cli.plan_view import answer, lines
-from messaging_cli.planning import check, pending, world_of
+from messaging_cli.planning import check, in_cluster, in_run, pending
 from messaging_cli.running import Kafka
 from messaging_cli.sources import Document, File, Name, Namespace, Source
 from messaging_operator.state import TopologyKey
@@ -18,11 +20,18 @@ def plan(
     kafka: Kafka = None,
     output: Output = Format.TABLE,
 ) -> int:
-    """What an apply would change, how risky that is and why; the exit code is 2 where it is anything at all."""
+    """What an apply would change, how risky that is and why; the exit code is 2 where it is anything at all.
+
+    Compares with the local run of that name, if one is up, unless a namespace says that the cluster is meant.
+    """
     document = Source(file, name, namespace).document()
     check(document, str(file or name))
     key = _key(document, namespace)
-    found = pending(document, key, world_of(key.name, namespace), kafka)
+    run = None if namespace else state.load(key.name)
+    if run:
+        found = pending(localized(document, run), key, in_run(run), kafka)
+    else:
+        found = pending(document, key, in_cluster(), kafka)
     emit(answer(found), output, lambda: lines(found))
     return _PENDING if found else 0
 

@@ -1,12 +1,16 @@
 """`mtop up` and `mtop down`: the topology of a file on this machine."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Annotated
 
 import typer
 
+from messaging_cli import running
+from messaging_cli.dead_letters import dead_message_ids
+from messaging_cli.demonstration import demonstrate
 from messaging_cli.errors import CliError
 from messaging_cli.local import state
 from messaging_cli.local.stack import Addresses
@@ -17,6 +21,7 @@ from messaging_cli.sources import Document, read_file
 from messaging_cli.validation.topology import violations
 
 _TURN_SECONDS = 0.1
+_DEMO_SECONDS, _DEMO_RATE = 20.0, 100.0
 _INTERRUPTED = 130
 
 
@@ -39,6 +44,8 @@ def up(
                 return _INTERRUPTED
             news.quiet = False
             console.print(_summary(it), soft_wrap=True, highlight=False)
+            if demo:
+                return _demonstrate(it, stop)
             _turn_until(it, stop.is_set)
             console.print("ending; Ctrl-C again kills")
     return 0
@@ -94,6 +101,23 @@ def _turn_until(it: Session, done: Callable[[], bool]) -> None:
     while not done():
         it.turn()
         pause.wait(_TURN_SECONDS)
+
+
+def _demonstrate(it: Session, stop: Event) -> int:
+    """The traffic runs beside the loop: processes have to be looked after meanwhile."""
+    readers = running.find(it.run.topology, None, None).readers.values()
+    topics = sorted({reader.dead_letter_topic for reader in readers})
+    with ThreadPoolExecutor(1) as pool:
+        balanced = pool.submit(
+            demonstrate,
+            it.run,
+            _DEMO_SECONDS,
+            _DEMO_RATE,
+            dead_letters=lambda: dead_message_ids(it.run.kafka, topics),
+            go_on=lambda: not stop.is_set(),
+        )
+        _turn_until(it, balanced.done)
+    return _INTERRUPTED if stop.is_set() else int(not balanced.result())
 
 
 def _summary(it: Session) -> str:

@@ -21,6 +21,7 @@ class LocalRun:
     database_url: str
     cache_url: str
     third_party_url: str
+    own_kafka: bool = True
 
     @property
     def folder(self) -> Path:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import structlog
 
@@ -60,7 +59,6 @@ class Session:
     run: LocalRun
     processes: Processes
     read: Callable[[Document], Document]
-    here: Callable[[Document], dict[str, Any]]
     said: Callable[[str], None]
     declared: Document
     _seen: float
@@ -101,10 +99,10 @@ class Session:
         except CliError as error:
             self.said(f"not applied: {error}")
             return False
-        changed = declared["spec"] != self.declared["spec"]
+        changed: bool = declared["spec"] != self.declared["spec"]
         self.declared = declared
         if changed:
-            self.processes.declare(self.here(declared))
+            self.processes.declare(localized(declared, self.run))
         return changed
 
 
@@ -135,17 +133,14 @@ def session(
                 database_url=addresses.database_url,
                 cache_url=addresses.cache_url,
                 third_party_url=addresses.third_party_url,
+                own_kafka=not wishes.given.kafka,
             )
-
-            def here(declared: Document) -> dict[str, Any]:
-                return localized(declared, addresses, wishes.given)
-
-            resource = here(document)
+            resource = localized(document, run)
             resource["metadata"] = {"name": name, "namespace": namespace, "uid": f"run-{run.pid}", "generation": 1}
             processes = Processes(_surroundings(run, document, ports, tell), resource)
             run.save()
             try:
-                yield Session(run, processes, read, here, said, document, _seen=wishes.file.stat().st_mtime)
+                yield Session(run, processes, read, said, document, _seen=wishes.file.stat().st_mtime)
             finally:
                 _end(processes)
 

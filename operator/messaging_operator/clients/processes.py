@@ -35,6 +35,8 @@ from messaging_operator.state import (
 
 _CONFIG: TypeAdapter[AnyProcessorConfig] = TypeAdapter(AnyProcessorConfig)
 _HOST = "127.0.0.1"
+OBJECTS_FILE = "objects.json"
+STATUS_FILE = "status.json"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Processes:
         uid = old["metadata"]["uid"] if old else f"{key.kind.lower()}-{key.name}-{self._versions}"
         new["metadata"] |= {"uid": uid, "generation": generation}
         self._objects[key] = new
+        self._tell_objects()
 
     def delete(self, namespace: str, key: ObjectKey, uid: str) -> None:
         """That very object: a namesake made in the meantime stays."""
@@ -128,11 +131,12 @@ class Processes:
         if found["metadata"]["uid"] != uid:
             raise ClusterError(409, f"{key} is another one by now")
         del self._objects[key]
+        self._tell_objects()
 
     def write_status(self, owner: Owner, status: TopologyStatus) -> None:
         """Where others find it, too."""
         self.resource["status"] = status.model_dump(mode="json")
-        _replace(self.around.folder / "status.json", json.dumps(self.resource, indent=1))
+        _replace(self.around.folder / STATUS_FILE, json.dumps(self.resource, indent=1))
 
     def write_event(self, owner: Owner, kind: str, reason: str, message: str, now: str) -> None:
         """Told at once."""
@@ -238,6 +242,10 @@ class Processes:
             "readyReplicas": sum(pod.ready for pod in pods),
         }
         return {**found, "status": {name: count for name, count in counts.items() if count}}
+
+    def _tell_objects(self) -> None:
+        """What there is, for `mtop plan`."""
+        _replace(self.around.folder / OBJECTS_FILE, json.dumps(list(self._objects.values()), indent=1))
 
     def _tell_processes(self) -> None:
         """Which processes there are, for `mtop status`."""

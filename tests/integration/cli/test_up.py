@@ -123,6 +123,18 @@ def test_every_replica_is_a_process_of_its_own(up: Up) -> None:
     assert len(leftovers.marked(up.run.folder)) > len(pods)
 
 
+def test_a_plan_compares_with_the_run(up: Up, tmp_path: Path) -> None:
+    """Before an edit it says what the edit would do."""
+    nothing = mtop("plan", "-f", str(up.file))
+    assert (nothing.returncode, nothing.stdout) == (0, "no changes\n"), nothing
+    other = tmp_path / "other.yaml"
+    other.write_text(up.file.read_text().replace("name: prepaid, partitions: 6", "name: prepaid, partitions: 8"))
+    pending = mtop("plan", "-f", str(other))
+    assert pending.returncode == 2
+    assert "OrderingRisk: " in pending.stdout
+    assert "6 -> 8" in pending.stdout
+
+
 def test_an_edit_is_applied_and_only_what_it_changes_is_restarted(up: Up) -> None:
     before = processes(up.run)
     up.edit("name: postpaid, partitions: 6", "name: postpaid, partitions: 12")

@@ -15,7 +15,6 @@ from messaging_operator.errors import ClusterError
 from messaging_operator.reconcile import reconcile
 from messaging_operator.settings import Settings
 from messaging_operator.state import ObjectKey, ProcessorImages
-from testkit.local_runs import a_local_run
 from testkit.topologies import EXAMPLE, KEY, NOW, example
 from testkit.worlds import World, a_world
 
@@ -220,13 +219,6 @@ def test_a_topology_that_is_going_has_no_plan(world: World, file: Path, capsys: 
     world.cluster.resource["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
     assert run(["plan", "-f", written(file)]) == 1
     assert "is being deleted: apply again when it is gone" in one_line(capsys)
-
-
-def test_a_run_on_this_machine_is_not_taken_for_the_cluster(world: World, file: Path, capsys: Printed) -> None:
-    with a_local_run(KEY.name, example(), "kafka:9092"):
-        assert run(["plan", "-f", written(file)]) == 1
-        assert "runs here by mtop up" in one_line(capsys)
-        assert run(["plan", "-f", written(file), "-n", KEY.namespace]) == 0
 
 
 @pytest.mark.parametrize(
