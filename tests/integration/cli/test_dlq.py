@@ -1,0 +1,286 @@
+"""Dead letters on a real Kafka: listed, shown, and put back once, whatever happens meanwhile."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from messaging_cli.commands.dlq import transactional_id
+from messaging_cli.dead_letters import dead_message_ids, replay
+from messaging_cli.errors import CliError
+from messaging_cli.letters import Letter
+from messaging_cli.running import find
+from messaging_processors.runtime.records import Failure, Record, dead_letter
+from testkit.broker import Broker, Seen
+from testkit.charging import charged
+from testkit.local_runs import FakeRun, Mtop
+from testkit.loops import billing_pods, turn_until
+from testkit.samples import an_accepted_message
+
+PROCESSOR = "billing-marketing"
+LETTERS = "billing-marketing.dlq"
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+OWN_HEADERS = (("domain", b"marketing"), ("binary", b"\x00\xff"), ("nothing", None))
+
+
+def put_letters(broker: Broker, errors: Sequence[str], processor: str = PROCESSOR) -> list[str]:
+    """One letter for each error, on both partitions in turn; the ids of their messages."""
+    messages = [an_accepted_message(f"account-{number}") for number in range(len(errors))]
+    for number, (message, error) in enumerate(zip(messages, errors, strict=True)):
+        headers = (*OWN_HEADERS, ("ce_id", str(message.id).encode()))
+        value, key = message.model_dump_json().encode(), message.account_id.encode()
+        record = Record(broker.name("postpaid"), number % 2, 100 + number, key, value, headers)
+        at = NOW + timedelta(seconds=number)
+        letter = dead_letter(record, Failure(error, f"why {number}", at, at), broker.name(LETTERS), processor)
+        broker.put(LETTERS, letter.value, letter.headers, letter.key, number % 2)
+    broker.flush()
+    return [str(message.id) for message in messages]
+
+
+def put_back(broker: Broker) -> Counter[str]:
+    """How often each message is in the source topic."""
+    return Counter(record.header("ce_id") for record in broker.everything("postpaid"))
+
+
+def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return {row["processor"]: row["count"] for row in rows if row["count"]}
+
+
+def batches(local_run: FakeRun, broker: Broker, most: int = 1) -> Iterator[int]:
+    """A replay that a test may leave where it is."""
+    running = find(local_run.name, None, None)
+    return replay(running.kafka, broker.name(LETTERS), transactional_id(running, PROCESSOR), _any, most)
+
+
+def _any(_: Letter) -> bool:
+    return True
+
+
+def test_list_counts_letters_by_processor_and_error(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid", "Invalid", "Unknown"])
+    rows = mtop.json("dlq", "list", local_run.name)
+    assert [row for row in rows if row["count"]] == [
+        {
+            "processor": PROCESSOR,
+            "topic": broker.name(LETTERS),
+            "count": 3,
+            "replayed": 0,
+            "errors": {"Invalid": 2, "Unknown": 1},
+            "oldest": "2030-01-01T00:00:00+00:00",
+            "newest": "2030-01-01T00:00:02+00:00",
+        }
+    ]
+    assert len(rows) == 6  # who has none is told, too
+    assert mtop.json("dlq", "list", local_run.name, "--processor", "marketing")[0]["count"] == 0
+
+
+def test_processors_that_share_a_topic_have_their_own_letters(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid"])
+    put_letters(broker, ["Invalid", "Invalid"], processor="former-billing")
+    assert counts(mtop.json("dlq", "list", local_run.name)) == {PROCESSOR: 1, "former-billing": 2}
+    assert len(mtop.json("dlq", "show", local_run.name, "-p", PROCESSOR)) == 1
+    assert "replayed=1" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR)
+
+
+def test_show_tells_all_but_the_body(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid", "Unknown"])
+    newest, _ = mtop.json("dlq", "show", local_run.name, "--processor", PROCESSOR)
+    assert newest == {
+        "letter": "1@0",
+        "source": f"{broker.name('postpaid')}[1]@101",
+        "error": "Unknown",
+        "errorMessage": "why 1",
+        "attempts": 1,
+        "firstFailedAt": "2030-01-01T00:00:01+00:00",
+        "lastFailedAt": "2030-01-01T00:00:01+00:00",
+        "messageId": ids[1],
+        "replayed": False,
+    }
+    limited = mtop.json("dlq", "show", local_run.name, "--processor", PROCESSOR, "--limit", "1")
+    assert limited == [newest]
+
+
+def test_numbers_and_texts_are_shown_only_on_request(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid"])
+    show = ("dlq", "show", local_run.name, "--processor", PROCESSOR)
+    for told in (mtop.text(*show), mtop.text(*show, "-o", "yaml"), mtop.text("dlq", "list", local_run.name)):
+        assert "+12025550123" not in told
+        assert "Hello" not in told
+    assert '"to":"+12025550123"' in mtop.json(*show, "--body")[0]["body"]
+
+
+def test_a_replayed_record_is_as_it_was(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid", "Invalid"])
+    assert "replayed=2" in mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    letters = {letter.key: letter for letter in broker.everything(LETTERS) if letter.value}
+    for record in broker.everything("postpaid"):
+        letter = letters[record.key]
+        assert record.value == letter.value
+        assert record.headers == (*own_headers(letter), ("dlq_attempts", b"1"))
+
+
+def own_headers(record: Seen) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple(header for header in record.headers if not header[0].startswith("dlq_"))
+
+
+def test_a_letter_is_replayed_once(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid"] * 5)
+    replay_all = ("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    assert "replayed=5" in mtop.text(*replay_all)
+    assert "replayed=0" in mtop.text(*replay_all)
+    assert put_back(broker) == Counter(ids)
+    assert counts(mtop.json("dlq", "list", local_run.name)) == {}
+    everything = mtop.json("dlq", "list", local_run.name, "--all", "--processor", PROCESSOR)[0]
+    assert (everything["count"], everything["replayed"]) == (5, 5)
+
+
+def test_only_one_class_of_error_is_replayed(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid", "Unknown", "Invalid", "Unknown"])
+    assert "replayed=2" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR, "--error", "Unknown")
+    assert put_back(broker) == Counter([ids[1], ids[3]])
+    left = mtop.json("dlq", "list", local_run.name, "-p", PROCESSOR)[0]
+    assert left["errors"] == {"Invalid": 2}
+
+
+def test_a_dry_run_writes_nothing(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid", "Unknown"])
+    before = broker.everything(LETTERS, "read_uncommitted")
+    assert "would-replay=1" in mtop.text(
+        "dlq", "replay", local_run.name, "-p", PROCESSOR, "--error", "Invalid", "--dry-run"
+    )
+    assert broker.everything(LETTERS, "read_uncommitted") == before
+    assert broker.everything("postpaid", "read_uncommitted") == []
+
+
+def test_a_slow_replay_puts_back_everything(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid"] * 5)
+    assert "replayed=5" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR, "--rate", "2")
+    assert put_back(broker) == Counter(ids)
+
+
+def test_what_an_interrupted_replay_left_open_is_undone(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid"] * 4)
+    interrupted = batches(local_run, broker, most=2)
+    assert next(interrupted) == 2
+    abandoned = open_transaction(find(local_run.name, None, None).kafka, local_run, broker)
+    assert "replayed=2" in mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    assert put_back(broker) == Counter(ids)
+    assert not broker.transaction_is_open(LETTERS)
+    del abandoned
+
+
+def open_transaction(kafka: str, local_run: FakeRun, broker: Broker) -> Producer:
+    """A replay that died after it had written and before it committed."""
+    named = transactional_id(find(local_run.name, None, None), PROCESSOR)
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": named, "log_level": 0})
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(broker.name("postpaid"), b"torn", headers=[("ce_id", b"torn")])
+    for partition in (0, 1):
+        marks = [("dlq_replayed", str(offset).encode()) for offset in range(2)]
+        for mark in marks:
+            producer.produce(broker.name(LETTERS), None, partition=partition, headers=[mark])
+    assert producer.flush(10) == 0
+    assert broker.transaction_is_open(LETTERS)
+    return producer
+
+
+def test_a_marker_behind_a_processor_s_open_transaction_is_waited_for(
+    mtop: Mtop, local_run: FakeRun, broker: Broker
+) -> None:
+    ids = put_letters(broker, ["Invalid"])
+    billing = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "transactional.id": broker.name("billing"),
+            "transaction.timeout.ms": 5000,
+            "log_level": 0,
+        }
+    )
+    billing.init_transactions(10)
+    billing.begin_transaction()
+    billing.produce(broker.name(LETTERS), b"not yet a letter", partition=0)
+    assert billing.flush(10) == 0
+    # The letter lies before that transaction, its marker will lie behind.
+    first = replay(broker.bootstrap, broker.name(LETTERS), "first", _any)
+    assert sum(first) == 1
+    assert "replayed=0" in mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    assert put_back(broker) == Counter(ids)
+
+
+def test_of_two_replays_at_a_time_the_older_is_turned_away(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    ids = put_letters(broker, ["Invalid"] * 6)
+    older = batches(local_run, broker)
+    assert next(older) == 1
+    younger = batches(local_run, broker)
+    assert next(younger) == 1
+    with pytest.raises(CliError, match="another replay of this processor began"):
+        next(older)
+    assert sum(younger) == 4
+    assert put_back(broker) == Counter(ids)
+
+
+def test_a_letter_that_cannot_go_back_leaves_its_batch_where_it_is(
+    mtop: Mtop, local_run: FakeRun, broker: Broker
+) -> None:
+    put_letters(broker, ["Invalid"])
+    stray = Record(broker.name("nowhere"), 0, 0, b"k", b"v")
+    letter = dead_letter(stray, Failure("Stray", "", NOW, NOW), broker.name(LETTERS), PROCESSOR)
+    broker.put(LETTERS, letter.value, letter.headers, letter.key, 0)
+    broker.flush()
+    told = mtop.error("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    assert broker.name("nowhere") in told
+    assert put_back(broker) == Counter()
+    assert "replayed=1" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR, "--error", "Invalid")
+
+
+def test_a_message_is_charged_once_its_domain_is_declared(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    message = an_accepted_message(domain="marketing")
+    broker.put("postpaid", message.model_dump_json().encode(), [("domain", "marketing")], b"account-1")
+    broker.flush()
+    config = local_run.config_of(PROCESSOR)
+    with billing_pods(config.model_copy(update={"domain": "other", "domains": ["other"]})) as (pod,):
+        turn_until(lambda: counts(mtop.json("dlq", "list", local_run.name)) == {PROCESSOR: 1}, pod.step)
+    assert dead_message_ids(broker.bootstrap, [broker.name(LETTERS)]) == {str(message.id)}
+    for expected in ("replayed=1", "replayed=0"):
+        assert expected in mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    assert dead_message_ids(broker.bootstrap, [broker.name(LETTERS)]) == set()
+    with billing_pods(config) as (pod,):
+        turn_until(lambda: charged(broker), pod.step)
+    assert charged(broker) == Counter([str(message.id)])
+
+
+def test_attempts_add_up_over_replays(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    broker.put("postpaid", b"{", [("domain", "marketing")], b"account-1")
+    broker.flush()
+
+    def letters() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = mtop.json("dlq", "show", local_run.name, "--processor", PROCESSOR)
+        return found
+
+    with billing_pods(local_run.config_of(PROCESSOR)) as (pod,):
+        turn_until(letters, pod.step)
+        mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+        turn_until(letters, pod.step)
+    assert [letter["attempts"] for letter in letters()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("nobody", "-p", PROCESSOR), "nobody does not run here"),
+        (("NAME", "-p", "be-messaging"), "no dead letters of 'be-messaging', only of"),
+        (("NAME", "-p", PROCESSOR, "--kafka", "127.0.0.1:9"), "Kafka at 127.0.0.1:9"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(mtop: Mtop, local_run: FakeRun, words: Sequence[str], told: str) -> None:
+    assert told in mtop.error("dlq", "show", *(word.replace("NAME", local_run.name) for word in words))
+
+
+def test_a_topic_that_is_missing_is_named(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    local_run.spec["sinks"][0]["deadLetter"]["topic"] = "not-made-yet"
+    local_run.write_status(find(local_run.name, None, None).status)
+    assert "has no topic not-made-yet" in mtop.error("dlq", "list", local_run.name)
