@@ -13,6 +13,7 @@ EXAMPLE := examples/user-api-messaging.yaml
 PICTURE := docs/user-api-messaging.svg
 export PYTHONPATH := tests
 BED := $(BIN)/python -m bed
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: help
 help: ## this list
@@ -20,15 +21,21 @@ help: ## this list
 
 $(VENV)/.installed: pyproject.toml images/locks/dev.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement images/locks/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	awk '/^uv==/ { mine = 1; print; next } /^[^ ]/ { mine = 0 } mine' images/locks/dev.txt >$(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt
+	$(UV) --require-hashes --requirement images/locks/dev.txt
+	$(UV) --no-deps --editable .
 	touch $@
 
 .PHONY: venv
 venv: $(VENV)/.installed ## the project's own virtual environment, from the lock
 
 .PHONY: demo
-demo: up ## the main job: a cluster, the operator, the example topology, sample traffic; leaves the cluster up
+demo: venv ## the main job: the example topology on this machine, sample traffic, where every message ended
+	$(BIN)/mtop up $(EXAMPLE) --demo
+
+.PHONY: demo-kind
+demo-kind: up ## the same on a cluster: the operator from its chart, sample traffic; leaves the cluster up
 	$(BIN)/python -m demo
 
 .PHONY: up

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from messaging_cli.commands import accounts, graph, send, up, validate
+from messaging_cli.commands import accounts, dlq, graph, plan, send, up, validate
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -22,8 +22,10 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(up.down)
+app.command()(plan.plan)
 app.command()(validate.validate)
 app.command()(graph.graph)
+app.add_typer(dlq.app, name="dlq")
 app.command()(send.send)
 app.add_typer(accounts.app, name="accounts")
 

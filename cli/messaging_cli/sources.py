@@ -50,7 +50,7 @@ def read_file(path: Path) -> Document:
     if (document.get("apiVersion"), document.get("kind")) != (API_VERSION, KIND):
         found = f"{document.get('apiVersion')} {document.get('kind')}"
         raise CliError(f"{path}: expected {API_VERSION} {KIND}, found {found}")
-    return document
+    return dict(document)
 
 
 def read_cluster(namespace: str, name: str) -> Document:
