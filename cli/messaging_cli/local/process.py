@@ -1,19 +1,25 @@
 """One service as a child process that a test can stop, freeze, kill and start again on its port.
 
 Built by `services`. Promises: `start()` returns when the service says that it is ready, within a
-deadline; a leftover of an interrupted run on the same folder is ended first; only processes that
-were started from here are ever signalled.
+deadline, or leaves nothing running; a service ends with us, however we end (Linux, by `setpriv`); a
+leftover of an earlier run on the same folder is ended first; only processes that were started from
+here are ever signalled.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+# The kernel takes the thread that started a process for its parent: this one lives as long as we do.
+_PARENT = ThreadPoolExecutor(max_workers=1, thread_name_prefix="services")
 
 
 class ServiceError(Exception):
@@ -47,16 +53,13 @@ class Service:
         self._end_leftover()
         with self.log.open("ab") as log:
             begin = log.tell()
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C in the terminal is for the test run, which then stops us in its order.
-                start_new_session=True,
-            )
-        self.pid_file.write_text(str(self.process.pid))
-        self._await_ready(begin)
+            self.process = _PARENT.submit(_spawn, self.command, log).result()
+        try:
+            self.pid_file.write_text(str(self.process.pid))
+            self._await_ready(begin)
+        except BaseException:  # Ctrl-C and a test's timeout, too
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -87,7 +90,6 @@ class Service:
         deadline = time.monotonic() + START_SECONDS
         while self.ready_line not in (text := self._logged(begin)):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
                 tail = "\n".join(text.splitlines()[-10:])
                 raise ServiceError(f"{self.name} is not ready (log: {self.log}):\n{tail}")
             time.sleep(0.05)
@@ -113,3 +115,15 @@ class Service:
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
         return pid if str(self.folder) in command else None
+
+
+def _spawn(command: Sequence[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+    with_us = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+    return subprocess.Popen(
+        [*with_us, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        # Ctrl-C in the terminal is for whoever started us, who then stops us in his order.
+        start_new_session=True,
+    )
