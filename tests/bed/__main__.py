@@ -24,8 +24,7 @@ from messaging_cli.local.saying import say
 
 def up() -> None:
     started = time.monotonic()
-    with cache.locked(cluster_name()):
-        used = engine.ready()
+    with cache.locked(cluster_name()), engine.ready() as used:
         state = cluster.up(used)
         cluster.start_services(used, state)
     say(f"{state.cluster} is up after {time.monotonic() - started:.0f} s")
@@ -34,8 +33,9 @@ def up() -> None:
 def down() -> None:
     with cache.locked(cluster_name()):
         if cluster_folder().exists():
-            engine.ready()
-            cluster.remove()
+            state = cluster.existing()
+            with engine.again(state.docker_host if state else None):
+                cluster.remove()
     engine.stop_if_unused()
 
 
@@ -47,25 +47,28 @@ def status() -> None:
 
 
 def base() -> None:
-    print(json.dumps(asdict(images.base(engine.ready()))))
+    with engine.ready() as used:
+        print(json.dumps(asdict(images.base(used))))
 
 
 def tools() -> None:
-    found = binaries.tools(engine.ready())
+    with engine.ready() as used:
+        found = binaries.tools(used)
     engine.stop_if_unused()
     print(json.dumps(asdict(found)))
 
 
 def build_images() -> None:
-    built = images.build_project(engine.ready())
+    with engine.ready() as used:
+        built = images.build_project(used)
     save_images(built)
     print(json.dumps(built))
 
 
 def load(names: list[str]) -> None:
     state = BedState.load()
-    engine.ready()
-    images.load(state.cluster, names or list(project_images().values()))
+    with engine.ready():
+        images.load(state.cluster, names or list(project_images().values()))
 
 
 def main() -> int:

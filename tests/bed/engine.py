@@ -1,11 +1,13 @@
 """The Docker engine: the machine's own where it can pull images, else one that we start and stop.
 
-`cluster` and `images` call `ready()` before anything else; from then on every `docker`, `kind` and
+Every command of the bed works inside `ready()` or `again()`; from then on every `docker`, `kind` and
 test process finds the engine through DOCKER_HOST. Where images come from follows from it: pulled
 with the machine's engine, built with ours. Promises: ours lives in the cache folder, writes no
-firewall rules, and `stop_if_unused()` leaves the machine as it was.
+firewall rules, is not stopped under a command that works with it, and `stop_if_unused()` leaves the
+machine as it was.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,19 @@ HERE = Path(__file__).parent
 PID_FILES = ("dockerd.pid", "exec/containerd/containerd.pid")
 PULLED_NODE = "kindest/node:v1.37.0"  # the one that the kind of programs/go.mod was released with
 PULLED_BASE = "python:3.12-slim"
+# Without iptables, masquerading and forwarding dockerd leaves the machine's network alone; published
+# ports are served by its proxy, and nothing in here needs to reach the outside.
+CONFIGURATION = {
+    "default-runtime": "bed",
+    "storage-driver": "overlay2",
+    "exec-opts": ["native.cgroupdriver=cgroupfs"],
+    "default-cgroupns-mode": "private",
+    "bridge": "none",
+    "iptables": False,
+    "ip6tables": False,
+    "ip-forward": False,
+    "ip-masq": False,
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +52,35 @@ class Engine:
     pulls: bool
 
 
-def ready() -> Engine:
-    return machine_engine() or own_engine()
+@contextmanager
+def ready() -> Iterator[Engine]:
+    """Whichever engine it is here."""
+    with users(fcntl.LOCK_SH):
+        yield machine_engine() or own_engine()
+
+
+@contextmanager
+def again(host: str | None) -> Iterator[None]:
+    """The engine that a cluster was made with, to remove it: nothing is pulled for that, and only ours is started.
+
+    `host` is None where the cluster was not made to its end.
+    """
+    with users(fcntl.LOCK_SH):
+        if host is None:
+            host = own_host() if configuration_file().exists() else os.environ.get("DOCKER_HOST", "")
+        if host == own_host():
+            own_engine()
+        else:
+            os.environ["DOCKER_HOST"] = host
+        yield
+
+
+@contextmanager
+def users(operation: int) -> Iterator[None]:
+    """Who works with an engine holds this lock with others, who stops ours holds it alone."""
+    with (cache.root() / "engine-users.lock").open("w") as handle:
+        fcntl.flock(handle, operation)
+        yield
 
 
 def machine_engine() -> Engine | None:
@@ -90,7 +133,7 @@ def start() -> None:
         process = subprocess.Popen(
             [
                 *("unshare", "--mount", "--propagation", "slave"),
-                *("dockerd", "--config-file", folder() / "daemon.json"),
+                *("dockerd", "--config-file", configuration_file()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -111,31 +154,25 @@ def await_engine(process: subprocess.Popen[bytes]) -> None:
 
 
 def write_configuration() -> None:
-    """Without iptables, masquerading and forwarding dockerd leaves the machine's network alone;
-    published ports are served by its proxy, and nothing in here needs to reach the outside."""
     runtime = folder() / "runc"
     # A fixed interpreter: the one on PATH may be a slow shim, and this runs for every container.
     interpreter = Path(sys.executable).resolve()
     runtime.write_text(f"#!{interpreter} -IS\n" + (HERE / "runc.py").read_text())
     runtime.chmod(0o755)
-    configuration = {
+    places = {
         "hosts": [own_host()],
         "data-root": str(folder() / "data"),
         "exec-root": str(folder() / "exec"),
-        "pidfile": str(folder() / "dockerd.pid"),
+        "pidfile": str(folder() / PID_FILES[0]),
         "runtimes": {"bed": {"path": str(runtime)}},
-        "default-runtime": "bed",
-        "storage-driver": "overlay2",
-        "exec-opts": ["native.cgroupdriver=cgroupfs"],
-        "default-cgroupns-mode": "private",
         "cgroup-parent": f"/{cgroup_parent()}",
-        "bridge": "none",
-        "iptables": False,
-        "ip6tables": False,
-        "ip-forward": False,
-        "ip-masq": False,
     }
-    (folder() / "daemon.json").write_text(json.dumps(configuration, indent=1))
+    configuration_file().write_text(json.dumps(CONFIGURATION | places, indent=1))
+
+
+def configuration_file() -> Path:
+    """There as soon as an engine of our own was made here."""
+    return folder() / "daemon.json"
 
 
 def own_process() -> int | None:
@@ -171,17 +208,24 @@ def remember_machine() -> None:
 
 
 def stop_if_unused() -> None:
-    """Stops our engine when no container is left in it, and takes away what it left behind."""
-    with cache.locked("engine"):
-        if own_process():
-            os.environ["DOCKER_HOST"] = own_host()
-            if left := run("docker", "ps", "--all", "--format", "{{.Names}}").split():
-                say(f"the Docker engine stays: it still has {', '.join(left)}")
-                return
-            run("docker", "network", "prune", "--force")
-            end(PID_FILES[0], signal.SIGTERM, signal.SIGKILL)
-            say("stopped our Docker engine")
-        restore_machine()
+    """Stops our engine when nobody works with it and no container is left in it, and takes away what it left behind."""
+    try:
+        with users(fcntl.LOCK_EX | fcntl.LOCK_NB), cache.locked("engine"):
+            stop_if_empty()
+    except BlockingIOError:
+        say("the Docker engine stays: another checkout works with it")
+
+
+def stop_if_empty() -> None:
+    if own_process():
+        os.environ["DOCKER_HOST"] = own_host()
+        if left := run("docker", "ps", "--all", "--format", "{{.Names}}").split():
+            say(f"the Docker engine stays: it still has {', '.join(left)}")
+            return
+        run("docker", "network", "prune", "--force")
+        end(PID_FILES[0], signal.SIGTERM, signal.SIGKILL)
+        say("stopped our Docker engine")
+    restore_machine()
 
 
 def end(pid_file: str, *signals: signal.Signals) -> None:
