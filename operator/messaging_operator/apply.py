@@ -1,16 +1,16 @@
 """Plan → Outcome: does what the plan says, each action on its own. Called by `reconcile`.
 
-An action that fails becomes a Problem and never holds the others back.
+An action that fails becomes a Problem and never holds the others back, but for those that build on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from messaging_api.status import ConditionType, Reason
 from messaging_operator.errors import ClusterError, Problem
 from messaging_operator.plan import Action, AlterTopicConfig, Apply, CreateTopic, Delete, GrowPartitions, Plan
-from messaging_operator.state import Manifest, ObjectKey
+from messaging_operator.state import Manifest, ObjectKey, configuration_of, object_key
 
 
 class Topics(Protocol):
@@ -45,12 +45,26 @@ def apply(plan: Plan, namespace: str, topics: Topics, objects: Objects) -> Outco
         *zip(creations, topics.create(creations), strict=True),
         *zip(growths, topics.grow(growths), strict=True),
         *zip(changes, topics.configure(changes), strict=True),
-        *((action, _apply_object(action, namespace, objects)) for action in plan.objects),
+        *_apply_objects(plan.objects, namespace, objects),
     ]
     return Outcome(
         done=tuple(action for action, problem in results if problem is None),
         problems=tuple(dict.fromkeys(problem for _, problem in results if problem)),
     )
+
+
+def _apply_objects(
+    actions: Sequence[Apply | Delete], namespace: str, objects: Objects
+) -> Iterator[tuple[Action, Problem | None]]:
+    """A Deployment whose configuration could not be written waits for the round in which it can."""
+    failed: set[ObjectKey] = set()
+    for action in actions:
+        if isinstance(action, Apply) and configuration_of(action.manifest) in failed:
+            continue
+        problem = _apply_object(action, namespace, objects)
+        if problem and isinstance(action, Apply):
+            failed.add(object_key(action.manifest))
+        yield action, problem
 
 
 def _apply_object(action: Apply | Delete, namespace: str, objects: Objects) -> Problem | None:

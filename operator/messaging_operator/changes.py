@@ -15,13 +15,17 @@ from messaging_operator.risk import rule_for
 from messaging_operator.state import (
     APPLIED_HASH,
     COMPONENT_LABEL,
+    NAME_LABEL,
     Manifest,
+    ObjectKey,
     Observed,
     TopicState,
+    configuration_of,
     object_key,
 )
 
-_HASH_PATH = ("metadata", "annotations", APPLIED_HASH)
+# They follow from the rest.
+_HASH_PATH, _NAME_PATH = ("metadata", "annotations", APPLIED_HASH), ("metadata", "name")
 _CONFIGURATION_PATH = ("data", CONFIG_FILE)
 
 
@@ -42,7 +46,9 @@ def _changes(action: Action, observed: Observed) -> Iterator[Change]:
             for key, value in settings.items():
                 yield _topic_change(topic, ChangeAction.UPDATE, key, effective.get(key), value)
         case Apply(manifest):
-            yield from _applied(manifest, observed.objects.get(object_key(manifest)))
+            yield from _applied(
+                manifest, observed.objects.get(object_key(manifest)) or _predecessor(manifest, observed)
+            )
         case Delete(key):
             going = observed.objects[key]
             yield _object_change(going, ChangeAction.DELETE, "", _object_summary(going), None)
@@ -50,6 +56,14 @@ def _changes(action: Action, observed: Observed) -> Iterator[Change]:
 
 def _settings(topic: str, observed: Observed) -> Mapping[str, str]:
     return {} if isinstance(observed.topics, Problem) else observed.topics[topic].config
+
+
+def _predecessor(manifest: Manifest, observed: Observed) -> Manifest | None:
+    """A changed configuration is a ConfigMap of another name: what its processor reads now tells what changes."""
+    reader = ObjectKey("Deployment", manifest["metadata"]["labels"][NAME_LABEL])
+    if manifest["kind"] != "ConfigMap" or reader not in observed.objects:
+        return None
+    return observed.objects.get(configuration_of(observed.objects[reader]))
 
 
 def _applied(manifest: Manifest, actual: Manifest | None) -> Iterator[Change]:
@@ -62,8 +76,8 @@ def _applied(manifest: Manifest, actual: Manifest | None) -> Iterator[Change]:
 
 def _telling(found: list[Difference]) -> list[Difference]:
     """The hash of what was applied changes along with all else; alone it stands for what is no longer declared."""
-    told = [part for difference in found if difference.path != _HASH_PATH for part in _configuration(difference)]
-    return told or found
+    telling = [difference for difference in found if difference.path not in (_HASH_PATH, _NAME_PATH)]
+    return [part for difference in telling for part in _configuration(difference)] or found
 
 
 def _configuration(found: Difference) -> Iterator[Difference]:

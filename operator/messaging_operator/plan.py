@@ -3,7 +3,7 @@
 `reconcile` calls it; not applying a plan is a dry run. A plan for a world that is as wanted is empty.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar
@@ -11,7 +11,18 @@ from typing import ClassVar
 from messaging_api.status import ConditionType, Reason
 from messaging_operator.differences import Path, differences, spelled
 from messaging_operator.errors import Problem
-from messaging_operator.state import APPLIED_HASH, Desired, Manifest, ObjectKey, Observed, TopicState, object_key
+from messaging_operator.state import (
+    APPLIED_HASH,
+    NAME_LABEL,
+    Desired,
+    Manifest,
+    ObjectKey,
+    Observed,
+    TopicState,
+    configuration_of,
+    is_rolled_out,
+    object_key,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Delete:
-    """The object belongs to the topology and is no longer declared."""
+    """The object belongs to the topology, is no longer declared, and nobody needs it any more."""
 
     done: ClassVar[str] = "ObjectDeleted"
     key: ObjectKey
@@ -156,6 +167,8 @@ def _apply_steps(desired: Desired, observed: Observed) -> Iterator[Apply | Probl
         if foreign := observed.foreign.get(key):
             message = f"{key} belongs to {_owner_of(foreign)} and stays as it is; delete or rename one of the two"
             yield Problem(ConditionType.PROCESSORS_READY, Reason.WORKLOAD_CONFLICT, message)
+        elif configuration_of(manifest) in observed.foreign:
+            continue  # that is a problem already: its pods must not run what somebody else has written
         elif reason := _difference(manifest, observed.objects.get(key)):
             yield Apply(manifest, reason)
 
@@ -168,8 +181,18 @@ def _owner_of(actual: Manifest) -> str:
 def _deletions(desired: Desired, observed: Observed) -> Iterator[Delete]:
     wanted = {object_key(manifest) for manifest in desired.manifests}
     for key, actual in observed.objects.items():
-        if key not in wanted and "deletionTimestamp" not in actual["metadata"]:
+        gone = "deletionTimestamp" in actual["metadata"]
+        if key not in wanted and not gone and not _is_in_use(actual, wanted, observed):
             yield Delete(key, actual["metadata"]["uid"])
+
+
+def _is_in_use(leftover: Manifest, wanted: Collection[ObjectKey], observed: Observed) -> bool:
+    """Until the rollout is complete a pod of the old kind may start again, and must find its configuration."""
+    key = ObjectKey("Deployment", leftover["metadata"].get("labels", {}).get(NAME_LABEL, ""))
+    if leftover["kind"] != "ConfigMap" or key not in wanted or key not in observed.objects:
+        return False
+    reader = observed.objects[key]
+    return configuration_of(reader) not in wanted or not is_rolled_out(reader, reader["spec"]["replicas"])
 
 
 def _difference(manifest: Manifest, actual: Manifest | None) -> str:

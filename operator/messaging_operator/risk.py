@@ -132,7 +132,7 @@ RULES = (
             Rule("*", Risk.SAFE, "takes effect as the pods are replaced"),
         ),
     ),
-    ("ConfigMap *", ChangeAction.DELETE, (Rule("*", Risk.SAFE, "its only reader goes with it"),)),
+    ("ConfigMap *", ChangeAction.DELETE, (Rule("*", Risk.SAFE, "nobody is left who reads it"),)),
     ("Service *", ChangeAction.CREATE, (Rule("*", Risk.SAFE, "nobody calls it yet"),)),
     (
         "Service *",

@@ -16,8 +16,8 @@ NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+CONFIG_VOLUME = "config"
 APPLIED_HASH = f"{GROUP}/applied-hash"
-CONFIG_HASH = f"{GROUP}/config-hash"
 
 
 @dataclass(frozen=True, order=True)
@@ -102,6 +102,20 @@ class Observed:
 def object_key(manifest: Manifest) -> ObjectKey:
     """The kind and name of a manifest."""
     return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
+
+
+def configuration_of(workload: Manifest) -> ObjectKey:
+    """The ConfigMap that the pods of a Deployment read; a nameless one for what has no pods."""
+    volumes = workload.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", ())
+    mounted = (volume["configMap"]["name"] for volume in volumes if volume["name"] == CONFIG_VOLUME)
+    return ObjectKey("ConfigMap", next(mounted, ""))
+
+
+def is_rolled_out(deployment: Manifest, replicas: int) -> bool:
+    """Whether Kubernetes has seen what was declared, every pod is new and ready, and none is left over."""
+    counts = deployment.get("status", {})
+    seen = counts.get("observedGeneration", 0) >= deployment.get("metadata", {}).get("generation", 1)
+    return seen and all(counts.get(name, 0) == replicas for name in ("replicas", "updatedReplicas", "readyReplicas"))
 
 
 def is_owned(manifest: Manifest, uid: str) -> bool:

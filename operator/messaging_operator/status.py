@@ -17,7 +17,7 @@ from messaging_api.status import (
     TopologyStatus,
 )
 from messaging_operator.errors import Problem
-from messaging_operator.state import Desired, Manifest, ObjectKey, Observed, Owner, PodState, object_key
+from messaging_operator.state import Desired, Manifest, ObjectKey, Observed, Owner, PodState, is_rolled_out, object_key
 
 _MESSAGE_LIMIT = 1024
 _QUIET = {Reason.RECONCILED, Reason.IN_PROGRESS, Reason.ROLLOUT_IN_PROGRESS}
@@ -212,11 +212,10 @@ def _rollouts(desired: Desired, observed: Observed) -> list[str]:
 
 def _rollout(name: str, wanted: int, actual: Manifest, pods: Sequence[PodState]) -> str:
     """How far the rollout of a Deployment is; empty when every pod is new and ready and none is left over."""
-    counts = actual.get("status", {})
-    seen = counts.get("observedGeneration", 0) >= actual.get("metadata", {}).get("generation", 1)
-    total, fresh, ready = (counts.get(count, 0) for count in ("replicas", "updatedReplicas", "readyReplicas"))
-    if seen and fresh == ready == total == wanted:
+    if is_rolled_out(actual, wanted):
         return ""
+    counts = actual.get("status", {})
+    total, fresh, ready = (counts.get(count, 0) for count in ("replicas", "updatedReplicas", "readyReplicas"))
     left = f", {total - fresh} old ones left" if total > fresh else ""
     why = "; ".join(dict.fromkeys(_remarks(name, pods)))
     return f"{name}: {fresh} of {wanted} updated, {ready} ready{left}" + (f" ({why})" if why else "")

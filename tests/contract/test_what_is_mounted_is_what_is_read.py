@@ -7,7 +7,7 @@ import pytest
 
 from messaging_api.processor import CONFIG_FILE, CONFIG_FOLDER, HEALTH_PORT, HTTP_PORT, GatewayConfig
 from messaging_processors.config import load_config, load_ports, load_secrets
-from testkit.topologies import manifest_of, wanted
+from testkit.topologies import config_name, manifest_of, wanted
 
 PROCESSORS = {
     "api-gateway": "gateway",
@@ -41,7 +41,7 @@ def test_the_mounted_configuration_is_read_by_its_processor(
     processor: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted = tmp_path / CONFIG_FILE
-    mounted.write_text(manifest_of(wanted(), "ConfigMap", processor)["data"][CONFIG_FILE])
+    mounted.write_text(manifest_of(wanted(), "ConfigMap", config_name(wanted(), processor))["data"][CONFIG_FILE])
     monkeypatch.setenv("MESSAGING_CONFIG", str(mounted))
     config = load_config()
     assert (config.kind, config.processor) == (kind, processor)
@@ -70,7 +70,7 @@ def test_the_probes_ask_where_the_processor_answers(processor: str, monkeypatch:
 
 def test_the_gateway_finds_its_keys_and_be_messaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted = tmp_path / CONFIG_FILE
-    mounted.write_text(manifest_of(wanted(), "ConfigMap", "api-gateway")["data"][CONFIG_FILE])
+    mounted.write_text(manifest_of(wanted(), "ConfigMap", config_name(wanted(), "api-gateway"))["data"][CONFIG_FILE])
     monkeypatch.setenv("MESSAGING_CONFIG", str(mounted))
     config = load_config()
     assert isinstance(config, GatewayConfig)

@@ -16,12 +16,20 @@ from messaging_api.topology import GATEWAY_NAME, TopologySpec
 from messaging_operator.desired.topology import desired
 from messaging_operator.errors import ClusterError
 from messaging_operator.reconcile import ClusterDoor
-from messaging_operator.state import Manifest, ObjectKey, Owner, ProcessorImages, TopologyKey, object_key
+from messaging_operator.state import (
+    Manifest,
+    ObjectKey,
+    Owner,
+    ProcessorImages,
+    TopologyKey,
+    configuration_of,
+    object_key,
+)
 from testkit.topologies import example
 from testkit.waiting import eventually
 
 TOPOLOGY = "contract"
-CONFIG, SERVICE, DEPLOYMENT = (ObjectKey(kind, GATEWAY_NAME) for kind in ("ConfigMap", "Service", "Deployment"))
+SERVICE, DEPLOYMENT = (ObjectKey(kind, GATEWAY_NAME) for kind in ("Service", "Deployment"))
 
 
 @dataclass
@@ -42,7 +50,12 @@ class Place:
         owner = Owner(self.key, "nobody", 1, TopologyStatus())
         wanted = desired(owner, TopologySpec.model_validate(spec), self.images).manifests
         mine = {object_key(found): _orphan(found) for found in wanted}
-        return {key: mine[key] for key in (CONFIG, SERVICE, DEPLOYMENT)}
+        return {key: mine[key] for key in (configuration_of(mine[DEPLOYMENT]), SERVICE, DEPLOYMENT)}
+
+    @property
+    def config(self) -> ObjectKey:
+        """The gateway's ConfigMap."""
+        return configuration_of(self.manifests()[DEPLOYMENT])
 
     def apply(self, replicas: int = 1) -> None:
         for manifest in self.manifests(replicas).values():
@@ -101,13 +114,13 @@ class ClusterContract:
 
     def test_what_is_applied_is_there_as_declared(self, place: Place) -> None:
         place.apply()
-        assert place.door.children(place.key).keys() == {CONFIG, SERVICE, DEPLOYMENT}
+        assert place.door.children(place.key).keys() == {place.config, SERVICE, DEPLOYMENT}
         for key, declared in place.manifests().items():
             found = place.found(key)
             assert (found["kind"], found["metadata"]["name"]) == (key.kind, key.name)
             assert declared["metadata"]["labels"].items() <= found["metadata"]["labels"].items()
             assert declared["metadata"]["annotations"].items() <= found["metadata"]["annotations"].items()
-        assert place.found(CONFIG)["data"] == place.manifests()[CONFIG]["data"]
+        assert place.found(place.config)["data"] == place.manifests()[place.config]["data"]
 
     def test_what_is_not_there_is_none(self, place: Place) -> None:
         assert place.door.child(place.key.namespace, ObjectKey("ConfigMap", "contract-nowhere")) is None
@@ -147,14 +160,15 @@ class ClusterContract:
 
     def test_only_that_very_object_is_deleted(self, place: Place) -> None:
         place.apply()
-        uid = place.found(CONFIG)["metadata"]["uid"]
+        config = place.config
+        uid = place.found(config)["metadata"]["uid"]
         with pytest.raises(ClusterError) as refusal:
-            place.door.delete(place.key.namespace, CONFIG, "of-a-namesake")
+            place.door.delete(place.key.namespace, config, "of-a-namesake")
         assert refusal.value.status == 409
-        assert place.found(CONFIG)["metadata"]["uid"] == uid
-        place.door.delete(place.key.namespace, CONFIG, uid)
-        assert place.door.child(place.key.namespace, CONFIG) is None
-        place.door.delete(place.key.namespace, CONFIG, uid)
+        assert place.found(config)["metadata"]["uid"] == uid
+        place.door.delete(place.key.namespace, config, uid)
+        assert place.door.child(place.key.namespace, config) is None
+        place.door.delete(place.key.namespace, config, uid)
 
     def test_a_deleted_deployment_takes_its_pods_along(self, place: Place) -> None:
         place.apply()

@@ -20,6 +20,7 @@ from messaging_operator.state import (
     ProcessorImages,
     TopicState,
     TopologyKey,
+    configuration_of,
     object_key,
 )
 
@@ -49,6 +50,11 @@ def wanted(document: dict[str, Any] | None = None) -> Desired:
 
 def manifest_of(world: Desired, kind: str, name: str) -> Manifest:
     return next(manifest for manifest in world.manifests if object_key(manifest) == ObjectKey(kind, name))
+
+
+def config_name(world: Desired, processor: str) -> str:
+    """The ConfigMap that a processor reads."""
+    return configuration_of(manifest_of(world, "Deployment", processor)).name
 
 
 def as_declared(world: Desired) -> Observed:

@@ -12,7 +12,7 @@ _TIMEOUT_SECONDS = 1.0
 
 
 def readiness(addresses: Collection[str]) -> dict[str, Readiness]:
-    """Asks all at once, each a host:port. Who does not answer is left out: Kubernetes' probe says whether it is ready."""
+    """Asks all at once, each a host:port; who does not answer is left out, as Kubernetes' own probe tells of it."""
     return asyncio.run(_ask_all(addresses)) if addresses else {}
 
 

@@ -22,7 +22,6 @@ from messaging_operator.clients.child import Child
 from messaging_operator.clients.rollout import next_step
 from messaging_operator.errors import ClusterError
 from messaging_operator.state import (
-    CONFIG_HASH,
     INSTANCE_LABEL,
     MANAGED_BY_LABEL,
     MANAGER,
@@ -30,6 +29,7 @@ from messaging_operator.state import (
     ObjectKey,
     Owner,
     TopologyKey,
+    configuration_of,
     object_key,
 )
 
@@ -65,6 +65,7 @@ class Pod:
     deployment: str
     manifest: Manifest
     template: str
+    configuration: str
     health: str
     child: Child
     ready: bool = False
@@ -200,17 +201,18 @@ class Processes:
         folder = self.around.folder
         config = folder / "config" / f"{name}.json"
         config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(self._configuration(deployment))
+        configuration = configuration_of(self._objects[ObjectKey("Deployment", deployment)])
+        config.write_text(self._configuration(configuration))
         own = {"POD_NAME": name, "MESSAGING_CONFIG": str(config), "HEALTH_PORT": str(port)}
         environment = {**self.around.environment, **self._secrets(manifest), **own, **self._http_port(deployment)}
         log = folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         child = Child([sys.executable, "-m", "messaging_processors"], environment, log)
-        return Pod(name, deployment, manifest, template, f"{_HOST}:{port}", child)
+        return Pod(name, deployment, manifest, template, configuration.name, f"{_HOST}:{port}", child)
 
-    def _configuration(self, deployment: str) -> str:
-        """Its ConfigMap's file; what DNS and a mounted Secret tell the gateway in a cluster is written into it."""
-        config = _CONFIG.validate_json(self._objects[ObjectKey("ConfigMap", deployment)]["data"][CONFIG_FILE])
+    def _configuration(self, mounted: ObjectKey) -> str:
+        """The ConfigMap's file; what DNS and a mounted Secret tell the gateway in a cluster is written into it."""
+        config = _CONFIG.validate_json(self._objects[mounted]["data"][CONFIG_FILE])
         if isinstance(config, GatewayConfig):
             upstream = f"http://{_HOST}:{self.around.service_ports[MESSAGING_NAME]}"
             config = config.model_copy(update={"upstream": upstream, "api_keys_folder": str(self.around.api_keys)})
@@ -256,7 +258,7 @@ class Processes:
                 "pid": pod.child.pid,
                 "health": pod.health,
                 "restarts": pod.child.restarts,
-                "config": pod.manifest["metadata"]["annotations"][CONFIG_HASH],
+                "config": pod.configuration,
             }
             for pod in self._pods
         ]

@@ -8,7 +8,7 @@ from messaging_api.topology import GatewayService
 from messaging_operator.desired.processors import Processor
 from messaging_operator.state import (
     COMPONENT_LABEL,
-    CONFIG_HASH,
+    CONFIG_VOLUME,
     INSTANCE_LABEL,
     MANAGED_BY_LABEL,
     MANAGER,
@@ -62,13 +62,17 @@ def _metadata(processor: Processor) -> dict[str, Any]:
 
 def _config_map(processor: Processor) -> Manifest:
     data = {CONFIG_FILE: processor.config.model_dump_json(indent=2)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(processor), "data": data}
+    metadata = _metadata(processor) | {"name": _config_name(processor)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def _config_hash(processor: Processor) -> str:
-    """Defaults are left out, so that an operator that only knows more fields restarts nobody."""
+def _config_name(processor: Processor) -> str:
+    """Another configuration has another name: a pod starts on the one that it was made for or not at all.
+
+    Defaults are left out, so that an operator that only knows more fields restarts nobody.
+    """
     text = processor.config.model_dump_json(exclude_defaults=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{processor.config.processor}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _service(processor: Processor, service: GatewayService) -> Manifest:
@@ -91,7 +95,6 @@ def _deployment(processor: Processor, pull_policy: str) -> Manifest:
 
 def _template(processor: Processor, pull_policy: str) -> dict[str, Any]:
     annotations = {
-        CONFIG_HASH: _config_hash(processor),
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(HEALTH_PORT),
         "prometheus.io/path": "/metrics",
@@ -142,12 +145,12 @@ def _environment(processor: Processor) -> list[dict[str, Any]]:
 
 def _mounts(processor: Processor) -> list[dict[str, Any]]:
     keys = [{"name": "api-keys", "mountPath": API_KEYS_FOLDER, "readOnly": True}] if processor.api_keys_secret else []
-    config = {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True}
+    config = {"name": CONFIG_VOLUME, "mountPath": CONFIG_FOLDER, "readOnly": True}
     return [config, {"name": "tmp", "mountPath": "/tmp"}, *keys]
 
 
 def _volumes(processor: Processor) -> list[dict[str, Any]]:
     secret = processor.api_keys_secret
     keys = [{"name": "api-keys", "secret": {"secretName": secret}}] if secret else []
-    config = {"name": "config", "configMap": {"name": processor.config.processor}}
+    config = {"name": CONFIG_VOLUME, "configMap": {"name": _config_name(processor)}}
     return [config, {"name": "tmp", "emptyDir": {}}, *keys]

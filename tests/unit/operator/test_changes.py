@@ -9,7 +9,7 @@ from messaging_api.plan import Change, Risk
 from messaging_operator.changes import changes
 from messaging_operator.plan import plan
 from messaging_operator.state import APPLIED_HASH, ObjectKey, Observed, TopicState
-from testkit.topologies import as_declared, example, wanted
+from testkit.topologies import as_declared, config_name, example, wanted
 
 Line = tuple[str, str, str | None, str | None]
 
@@ -57,15 +57,19 @@ def test_a_changed_tariff_is_told_by_its_field_and_by_the_pods_that_it_replaces(
     document = example()
     document["billing"][0]["tariff"]["perMessage"] = "0.0090"
     price, pods = told(document)
-    assert lines((price,)) == [("ConfigMap billing-marketing", "tariff.perMessage", "0.0075", "0.0090")]
-    assert (pods.target, pods.risk) == ("Deployment billing-marketing", Risk.SAFE)
-    assert pods.field == "spec.template.metadata.annotations.messagingtopology.dev/config-hash"
+    old, new = (config_name(world, "billing-marketing") for world in (wanted(), wanted(document)))
+    assert lines((price, pods)) == [
+        (f"ConfigMap {new}", "tariff.perMessage", "0.0075", "0.0090"),
+        ("Deployment billing-marketing", "spec.template.spec.volumes[0].configMap.name", old, new),
+    ]
+    assert pods.risk is Risk.SAFE
 
 
 def test_a_route_that_is_gone_is_told() -> None:
     document = example()
     document["messaging"]["routes"].pop()
-    assert lines(told(document))[0] == ("ConfigMap be-messaging", "routes.Prepaid", "prepaid", None)
+    name = config_name(wanted(document), "be-messaging")
+    assert lines(told(document))[0] == (f"ConfigMap {name}", "routes.Prepaid", "prepaid", None)
 
 
 def test_an_image_is_named_within_its_container() -> None:
@@ -78,10 +82,9 @@ def test_an_image_is_named_within_its_container() -> None:
 
 
 def test_a_configuration_that_is_no_longer_json_is_told_as_it_is() -> None:
-    [(target, field, before, after)] = lines(
-        told(example(), with_object(ObjectKey("ConfigMap", "marketing"), data={"config.json": "oops"}))
-    )
-    assert (target, field, before) == ("ConfigMap marketing", "", "oops")
+    key = ObjectKey("ConfigMap", config_name(wanted(), "marketing"))
+    [(target, field, before, after)] = lines(told(example(), with_object(key, data={"config.json": "oops"})))
+    assert (target, field, before) == (str(key), "", "oops")
     assert json.loads(str(after))["processor"] == "marketing"
 
 
@@ -96,6 +99,6 @@ def test_a_processor_that_goes_is_told_with_what_ran() -> None:
     document = example()
     document["sinks"].pop()
     assert lines(told(document)) == [
-        ("ConfigMap agent-flow", "", "present", None),
+        (f"ConfigMap {config_name(wanted(), 'agent-flow')}", "", "present", None),
         ("Deployment agent-flow", "", "1 pod", None),
     ]

@@ -11,11 +11,12 @@ from messaging_api.status import Reason
 from messaging_operator.errors import Problem
 from messaging_operator.plan import AlterTopicConfig, Apply, CreateTopic, Delete, GrowPartitions, plan
 from messaging_operator.state import ObjectKey, Observed, TopicState
-from testkit.topologies import as_declared, example, wanted
+from testkit.topologies import as_declared, config_name, example, in_kubernetes, manifest_of, wanted
 from testkit.worlds import UNREACHABLE
 
 Change = Callable[[dict[str, Any]], None]
 DEPLOYMENT = ObjectKey("Deployment", "marketing")
+MARKETING_CONFIG = ObjectKey("ConfigMap", config_name(wanted(), "marketing"))
 
 
 def with_topic(
@@ -152,13 +153,13 @@ def test_what_others_add_stays() -> None:
 
 def test_an_object_of_somebody_else_stays_and_holds_nothing_else_back() -> None:
     observed = as_declared(wanted())
-    objects = {key: found for key, found in observed.objects.items() if key.name != "marketing"}
+    objects = {key: found for key, found in observed.objects.items() if key not in (DEPLOYMENT, MARKETING_CONFIG)}
     foreign = {
         "kind": "Deployment",
         "metadata": {"ownerReferences": [{"kind": "Helm", "name": "x", "controller": True}]},
     }
     todo = plan(wanted(), replace(observed, objects=objects, foreign={DEPLOYMENT: foreign}))
-    assert [str(action) for action in todo.objects] == ["ConfigMap marketing: absent"]
+    assert [str(action) for action in todo.objects] == [f"ConfigMap {MARKETING_CONFIG.name}: absent"]
     [problem] = todo.problems
     assert (problem.reason, problem.heals) == (Reason.WORKLOAD_CONFLICT, False)
     assert "Deployment marketing belongs to Helm x" in problem.message
@@ -167,9 +168,10 @@ def test_an_object_of_somebody_else_stays_and_holds_nothing_else_back() -> None:
 def test_a_removed_processor_goes_and_its_topics_stay() -> None:
     document = example()
     removed = document["sinks"].pop()["name"]
+    config = config_name(wanted(), removed)
     todo = plan(wanted(document), as_declared(wanted()))
     assert todo.objects == (
-        Delete(ObjectKey("ConfigMap", removed), f"uid-of-ConfigMap-{removed}"),
+        Delete(ObjectKey("ConfigMap", config), f"uid-of-ConfigMap-{config}"),
         Delete(ObjectKey("Deployment", removed), f"uid-of-Deployment-{removed}"),
     )
     assert todo.topics == ()
@@ -182,6 +184,56 @@ def test_an_object_that_is_already_going_is_not_deleted_again() -> None:
     going = {
         key: {**found, "metadata": {**found["metadata"], "deletionTimestamp": "2026-11-24T12:00:00Z"}}
         for key, found in observed.objects.items()
-        if key.name == "agent-flow"
+        if key.name.startswith("agent-flow")
     }
     assert plan(wanted(document), replace(observed, objects=dict(observed.objects) | going)).is_empty
+
+
+def test_pods_never_run_a_configuration_that_somebody_else_has_written() -> None:
+    observed = as_declared(wanted())
+    objects = {key: found for key, found in observed.objects.items() if key not in (DEPLOYMENT, MARKETING_CONFIG)}
+    foreign: dict[str, Any] = {"kind": "ConfigMap", "metadata": {}}
+    todo = plan(wanted(), replace(observed, objects=objects, foreign={MARKETING_CONFIG: foreign}))
+    assert todo.objects == ()
+    [problem] = todo.problems
+    assert (problem.reason, problem.heals) == (Reason.WORKLOAD_CONFLICT, False)
+    assert f"{MARKETING_CONFIG} belongs to somebody else" in problem.message
+
+
+def settle(found: dict[str, Any]) -> None:
+    """As it is."""
+
+
+def lag_behind(found: dict[str, Any]) -> None:
+    found["status"]["observedGeneration"] = 0
+
+
+def keep_an_old_pod(found: dict[str, Any]) -> None:
+    found["status"]["replicas"] += 1
+
+
+def lack_a_new_pod(found: dict[str, Any]) -> None:
+    found["status"]["readyReplicas"] = 0
+
+
+def mount_the_old(found: dict[str, Any]) -> None:
+    found["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = "marketing-old"
+
+
+@pytest.mark.parametrize(
+    ("change", "goes"),
+    [
+        (settle, True),
+        (lag_behind, False),
+        (keep_an_old_pod, False),
+        (lack_a_new_pod, False),
+        (mount_the_old, False),
+    ],
+)
+def test_an_old_configuration_stays_until_no_pod_can_start_on_it(change: Change, goes: bool) -> None:
+    observed = with_deployment(as_declared(wanted()), change)
+    old = deepcopy(dict(manifest_of(wanted(), "ConfigMap", MARKETING_CONFIG.name)))
+    old["metadata"]["name"] = "marketing-old"
+    key = ObjectKey("ConfigMap", "marketing-old")
+    todo = plan(wanted(), replace(observed, objects={**observed.objects, key: in_kubernetes(old)}))
+    assert ([action.key for action in todo.objects if isinstance(action, Delete)] == [key]) is goes

@@ -1,20 +1,23 @@
 """Whole rounds against a world in memory: what fails holds nothing else back, and at rest nothing is written."""
 
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from messaging_api.processor import Readiness
+from messaging_api.processor import CONFIG_FILE, Readiness
 from messaging_api.status import ConditionType, Reason
 from messaging_operator.errors import ClusterError, Problem
 from messaging_operator.reconcile import reconcile
 from messaging_operator.settings import Settings
-from messaging_operator.state import ObjectKey, TopologyKey
-from testkit.topologies import IMAGES, KEY, NOW, example
+from messaging_operator.state import ObjectKey, TopologyKey, configuration_of
+from testkit.topologies import IMAGES, KEY, NOW, config_name, example, wanted
 from testkit.worlds import FakeCluster, World, a_pod, a_world
 
 OURS = {"kind": "MessagingTopology", "name": KEY.name, "uid": "uid-of-the-topology"}
 SETTINGS = Settings(IMAGES, resync_seconds=10, metrics_port=9090)
+MARKETING_CONFIG = ObjectKey("ConfigMap", config_name(wanted(), "marketing"))
 INVALID = Problem(
     ConditionType.TOPICS_READY, Reason.INVALID_TOPIC_CONFIG, "topic prepaid: Unknown topic config name: foo"
 )
@@ -118,10 +121,50 @@ def test_an_object_of_somebody_else_stays_as_it_is(owners: list[dict[str, object
     assert cluster.status.processors_ready == "7/8"
 
 
+def dearer() -> dict[str, Any]:
+    document = example()
+    document["billing"][0]["tariff"]["perMessage"] = "0.5"
+    return document
+
+
+def price_in_force(world: World) -> str:
+    """Read as a pod of the Deployment would."""
+    reader = world.cluster.objects[ObjectKey("Deployment", "billing-marketing")]
+    text = world.cluster.objects[configuration_of(reader)]["data"][CONFIG_FILE]
+    price: str = json.loads(text)["tariff"]["perMessage"]
+    return price
+
+
+def test_a_refused_configuration_leaves_its_pods_as_they_are_and_the_next_round_changes_both() -> None:
+    """Rolled without it they would run the old price, with nothing left that would ever roll them again."""
+    world = settled()
+    world.cluster.resource["spec"] = dearer()
+    config = ObjectKey("ConfigMap", config_name(wanted(dearer()), "billing-marketing"))
+    world.cluster.refused[config] = ClusterError(503, "away")
+    cluster = run(world, 1)
+    assert [write for write in cluster.writes if write.startswith("apply")] == [f"apply {config}"]
+    assert cluster.condition(ConditionType.READY)[:2] == ("False", Reason.IN_PROGRESS)
+    assert price_in_force(world) == "0.0075"
+    cluster.refused.clear()
+    run(world, 2)
+    assert price_in_force(world) == "0.5"
+    assert cluster.condition(ConditionType.READY)[0] == "True"
+
+
+def test_the_old_configuration_goes_once_the_rollout_is_complete() -> None:
+    world = settled()
+    world.cluster.resource["spec"] = dearer()
+    old = f"delete ConfigMap {config_name(wanted(), 'billing-marketing')}"
+    assert old not in run(world, 1).writes
+    assert old in run(world, 2).writes
+    world.forget_writes()
+    assert run(world, 3).writes == []
+
+
 def test_a_copy_that_bears_our_labels_is_not_deleted() -> None:
     """Labels are copied along with everything else; only the owner reference says whose an object is."""
     world = settled()
-    original = world.cluster.objects[ObjectKey("ConfigMap", "marketing")]
+    original = world.cluster.objects[MARKETING_CONFIG]
     copied = {"name": "copied", "uid": "copied", "labels": original["metadata"]["labels"]}
     world.cluster.objects[ObjectKey("ConfigMap", "copied")] = {"kind": "ConfigMap", "metadata": copied}
     assert run(world, 1).writes == []
@@ -129,9 +172,8 @@ def test_a_copy_that_bears_our_labels_is_not_deleted() -> None:
 
 def test_our_object_without_its_labels_is_recognised_and_repaired() -> None:
     world = settled()
-    key = ObjectKey("ConfigMap", "marketing")
-    del world.cluster.objects[key]["metadata"]["labels"]
-    assert run(world, 1).writes == ["apply ConfigMap marketing", "event"]
+    del world.cluster.objects[MARKETING_CONFIG]["metadata"]["labels"]
+    assert run(world, 1).writes == [f"apply {MARKETING_CONFIG}", "event"]
 
 
 def test_a_deleted_object_comes_back() -> None:
@@ -144,7 +186,8 @@ def test_a_removed_processor_goes_and_its_topics_stay() -> None:
     world = settled()
     world.cluster.resource["spec"]["sinks"].pop()
     cluster = run(world, 1)
-    assert cluster.writes[:2] == ["delete ConfigMap agent-flow", "delete Deployment agent-flow"]
+    config = config_name(wanted(), "agent-flow")
+    assert cluster.writes[:2] == [f"delete ConfigMap {config}", "delete Deployment agent-flow"]
     assert (cluster.status.topics_ready, cluster.status.processors_ready) == ("10/10", "7/7")
     assert {"agent-flow", "agent-flow.dlq"} <= world.kafka.existing.keys()
 

@@ -78,7 +78,7 @@ def test_what_is_new_harms_nobody(subject: str) -> None:
         ("Deployment sink", DISRUPTIVE, "its messages wait in their topics"),
         ("Deployment gateway", DISRUPTIVE, "callers get no answer"),
         ("Service gateway", DISRUPTIVE, "callers no longer reach its pods"),
-        ("ConfigMap sink", SAFE, "its only reader goes with it"),
+        ("ConfigMap sink", SAFE, "nobody is left who reads it"),
     ],
 )
 def test_what_goes(subject: str, risk: Risk, reason: str) -> None:
