@@ -45,7 +45,7 @@ up: venv ## the test bed with operator and processor images loaded
 	$(BED) load
 
 .PHONY: down
-down: venv ## remove the test bed and whatever it started; the machine is as it was before
+down: venv ## remove the test bed and whatever it started; caches, packages and images stay
 	$(BED) down
 
 .PHONY: images
