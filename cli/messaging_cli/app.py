@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from messaging_cli.commands import accounts, dlq, graph, plan, send, up, validate
+from messaging_cli.commands import accounts, dlq, graph, plan, send, status, up, validate
 from messaging_cli.errors import CliError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(up.down)
 app.command()(plan.plan)
 app.command()(validate.validate)
 app.command()(graph.graph)
+app.command()(status.status)
 app.add_typer(dlq.app, name="dlq")
 app.command()(send.send)
 app.add_typer(accounts.app, name="accounts")
@@ -35,7 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(get_command(app)(list(arguments), prog_name="mtop", standalone_mode=False) or 0)
     except TyperException as error:
-        return _failed(f"{error.format_message()} See mtop --help.")
+        wrong = error.format_message()  # empty where the help was printed instead
+        return _failed(f"{wrong} See mtop --help.") if wrong else 1
     except CliError as error:
         return _failed(str(error))
     except (KeyboardInterrupt, typer.Abort):

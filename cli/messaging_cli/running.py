@@ -19,12 +19,11 @@ from messaging_api.topology import TopologySpec
 from messaging_cli.errors import CliError
 from messaging_cli.local import state
 from messaging_cli.sources import Document, read_cluster
+from messaging_operator.clients.processes import STATUS_FILE
 from messaging_operator.desired.processors import desired_processors
 from messaging_operator.errors import ResourceError
 from messaging_operator.state import ProcessorImages, TopologyKey
 
-STATUS_FILE = "status.json"
-"""In the folder of a local run: the resource as the reconciler has it."""
 _NO_IMAGES = ProcessorImages("", "", "", "")
 
 Name = Annotated[str, typer.Argument(help="The topology's name.")]
@@ -79,7 +78,7 @@ def find(name: str, namespace: str | None, kafka: str | None) -> Running:
     if run is None:
         here = ", ".join(run.topology for run in state.running()) or "nothing"
         raise CliError(
-            f"{name} does not run here ({here} does): mtop up -f FILE starts it, -n NAMESPACE looks in a cluster"
+            f"{name} does not run here ({here} does): mtop up FILE starts it, -n NAMESPACE looks in a cluster"
         )
     return Running(TopologyKey(run.namespace, name), read_status(run.folder), kafka or run.kafka)
 
