@@ -1,0 +1,193 @@
+"""Asks Kafka, the reconciler and the processors how they are; called by `commands.status`.
+
+Promise: whoever does not answer leaves a gap that is told, and holds nobody else up for longer than a deadline.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+from pydantic import ValidationError
+
+from messaging_api.processor import BillingConfig, Readiness
+from messaging_api.status import ConditionType, TopologyStatus
+from messaging_cli.errors import CliError
+from messaging_cli.kafka import Offsets, Partition, sums
+from messaging_cli.local import state
+from messaging_cli.observing.snapshot import Counters, Processor, Replica, Snapshot, Topic, count, lag
+from messaging_cli.running import Running, find
+from messaging_operator.desired.topics import desired_topics
+
+PROCESSES_FILE = "processes.json"
+_ANSWER_SECONDS = 1.0
+_AT_A_TIME = 16
+
+Get = Callable[[str], bytes | None]
+"""What a process answers at a path, whatever its HTTP status; None where it does not answer."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a processor that can be asked."""
+
+    processor: str
+    name: str
+    get: Get
+
+
+class World(Protocol):
+    """Where a topology runs: `LocalWorld`, `cluster.ClusterWorld`."""
+
+    def running(self) -> Running:
+        """The resource as it is now."""
+        ...
+
+    def processes(self) -> list[Process]:
+        """All processes of its processors. Raises `CliError` where nobody can tell."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalWorld:
+    """A run on this machine."""
+
+    name: str
+    kafka: str | None = None
+
+    def running(self) -> Running:
+        """The resource as its reconciler has left it."""
+        return find(self.name, None, self.kafka)
+
+    def processes(self) -> list[Process]:
+        """As `up` has told them."""
+        try:
+            found = json.loads((state.folder_of(self.name) / PROCESSES_FILE).read_text())
+        except FileNotFoundError:
+            return []
+        return [
+            Process(entry["processor"], f"{entry['processor']}-{entry['replica']}", _getter(entry["health"]))
+            for entry in found
+        ]
+
+
+def _getter(address: str) -> Get:
+    def get(path: str) -> bytes | None:
+        try:
+            return httpx.get(f"http://{address}/{path}", timeout=_ANSWER_SECONDS, trust_env=False).content
+        except httpx.HTTPError:
+            return None
+
+    return get
+
+
+class Gatherer:
+    """Takes snapshots of one topology; keeps its connection to Kafka in between."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._offsets: tuple[str, Offsets] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Raises `CliError` where there is no such topology."""
+        running = self._world.running()
+        gaps: list[str] = []
+        topics = self._topics(running, gaps)
+        at = time.monotonic()
+        replicas = self._replicas(gaps)
+        key, status = running.key, running.status
+        return Snapshot(at, key.name, key.namespace, _ready(status), topics, _processors(status, replicas), tuple(gaps))
+
+    def _topics(self, running: Running, gaps: list[str]) -> tuple[Topic, ...]:
+        names = [topic.name for topic in desired_topics(running.spec)]
+        try:
+            return tuple(_measured(running, names, self._kafka(running.kafka)))
+        except CliError as error:
+            gaps.append(str(error))
+            known = {topic.name: topic.partitions for topic in running.status.topics}
+            return tuple(Topic(name, known.get(name, 0)) for name in names)
+
+    def _kafka(self, bootstrap: str) -> Offsets:
+        if self._offsets is None or self._offsets[0] != bootstrap:
+            self._offsets = bootstrap, Offsets(bootstrap)
+        return self._offsets[1]
+
+    def _replicas(self, gaps: list[str]) -> list[Replica]:
+        try:
+            processes = self._world.processes()
+        except CliError as error:
+            gaps.append(str(error))
+            return []
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            replicas = list(pool.map(_ask, processes))
+        if silent := [replica.name for replica in replicas if replica.counters is None]:
+            gaps.append(f"no metrics from {', '.join(silent)}")
+        return replicas
+
+
+def _measured(running: Running, names: list[str], kafka: Offsets) -> Iterable[Topic]:
+    partitions = kafka.partitions(names)
+    committed = kafka.committed(reader.group_id for reader in running.readers.values())
+    starts, ends = kafka.starts(partitions), kafka.ends(partitions)
+    written = sums(ends)
+    for name in names:
+        count_ = sum(topic == name for topic, _ in partitions)
+        yield Topic(name, count_, written.get(name, 0), _lags(running, name, (starts, ends), committed))
+
+
+def _lags(
+    running: Running,
+    topic: str,
+    log: tuple[Mapping[Partition, int], Mapping[Partition, int]],
+    committed: Mapping[str, Mapping[Partition, int]],
+) -> dict[str, int]:
+    outputs = {reader.output for reader in running.readers.values() if isinstance(reader, BillingConfig)}
+    return {
+        name: lag(topic, *log, committed[reader.group_id], transactional=topic in outputs)
+        for name, reader in running.readers.items()
+        if topic in reader.inputs
+    }
+
+
+def _ask(process: Process) -> Replica:
+    return Replica(process.processor, process.name, _counters(process.get("metrics")), _away(process.get("readyz")))
+
+
+def _counters(answer: bytes | None) -> Counters | None:
+    try:
+        return None if answer is None else count(answer.decode())
+    except ValueError:
+        return None  # not ours: a gap like any other
+
+
+def _away(answer: bytes | None) -> Mapping[str, str]:
+    try:
+        return {} if answer is None else Readiness.model_validate_json(answer).away
+    except ValidationError:
+        return {}
+
+
+def _processors(status: TopologyStatus, replicas: Iterable[Replica]) -> tuple[Processor, ...]:
+    found = list(replicas)
+    return tuple(
+        Processor(
+            processor.name,
+            processor.ready,
+            processor.desired,
+            processor.message,
+            tuple(replica for replica in found if replica.processor == processor.name),
+        )
+        for processor in status.processors
+    )
+
+
+def _ready(status: TopologyStatus) -> str:
+    """The condition Ready in a line."""
+    found = next((condition for condition in status.conditions if condition.type is ConditionType.READY), None)
+    if found is None:
+        return "not reconciled yet"
+    said = {"True": "ready", "False": "not ready", "Unknown": "unknown"}[found.status]
+    return said if found.status == "True" else f"{said}: {found.reason.value}: {found.message}"
