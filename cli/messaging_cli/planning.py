@@ -29,7 +29,7 @@ from messaging_operator.state import (
     Manifest,
     Owner,
     ProcessorImages,
-    TopicState,
+    TopicStates,
     TopologyKey,
 )
 
@@ -102,7 +102,7 @@ def _most_common(values: Iterable[str]) -> str:
     return next((value for value, _ in Counter(values).most_common(1)), "")
 
 
-def _topics(wanted: Desired, clients: Clients, address: str) -> Mapping[str, TopicState]:
+def _topics(wanted: Desired, clients: Clients, address: str) -> TopicStates:
     found = clients.kafka(address).topics([topic.name for topic in wanted.topics])
     if not isinstance(found, Problem):
         return found

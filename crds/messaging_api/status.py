@@ -45,7 +45,7 @@ class Condition(Model):
 
 
 class TopicStatus(Model):
-    """A topic as Kafka has it; 0 partitions when it does not exist (yet)."""
+    """A topic as Kafka has it or had it when it last answered; 0 partitions when none was ever seen."""
 
     name: str
     partitions: int

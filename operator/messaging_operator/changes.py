@@ -55,7 +55,9 @@ def _changes(action: Action, observed: Observed) -> Iterator[Change]:
 
 
 def _settings(topic: str, observed: Observed) -> Mapping[str, str]:
-    return {} if isinstance(observed.topics, Problem) else observed.topics[topic].config
+    seen = {} if isinstance(observed.topics, Problem) else observed.topics
+    state = seen.get(topic)
+    return state.config if isinstance(state, TopicState) else {}
 
 
 def _predecessor(manifest: Manifest, observed: Observed) -> Manifest | None:

@@ -91,7 +91,7 @@ Action = TopicAction | Apply | Delete
 
 @dataclass(frozen=True)
 class Plan:
-    """`problems` are refusals and accepted differences: known before anything was tried."""
+    """`problems` are what cannot be seen, refusals and accepted differences: known before anything was tried."""
 
     topics: tuple[TopicAction, ...]
     objects: tuple[Apply | Delete, ...]
@@ -106,7 +106,9 @@ class Plan:
 def plan(desired: Desired, observed: Observed) -> Plan:
     """What can't be seen is not touched: without Kafka there are no topic actions, and everything else goes on."""
     topic_steps: list[TopicAction | Problem] = []
-    if not isinstance(observed.topics, Problem):
+    if isinstance(observed.topics, Problem):
+        topic_steps.append(observed.topics)
+    else:
         for topic in desired.topics:
             topic_steps += _topic_steps(topic, observed.topics.get(topic.name))
     object_steps = [*_apply_steps(desired, observed), *_deletions(desired, observed)]
@@ -117,10 +119,17 @@ def plan(desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def _topic_steps(wanted: TopicState, actual: TopicState | None) -> Iterator[TopicAction | Problem]:
-    if actual is None:
-        yield CreateTopic(wanted)
-        return
+def _topic_steps(wanted: TopicState, actual: TopicState | Problem | None) -> Iterator[TopicAction | Problem]:
+    match actual:
+        case None:
+            yield CreateTopic(wanted)
+        case Problem():
+            yield actual
+        case TopicState():
+            yield from _topic_differences(wanted, actual)
+
+
+def _topic_differences(wanted: TopicState, actual: TopicState) -> Iterator[TopicAction | Problem]:
     if actual.partitions < wanted.partitions:
         yield GrowPartitions(wanted.name, actual.partitions, wanted.partitions)
     if actual.partitions > wanted.partitions:

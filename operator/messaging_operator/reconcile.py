@@ -29,7 +29,7 @@ from messaging_operator.state import (
     Observed,
     Owner,
     PodState,
-    TopicState,
+    TopicStates,
     TopologyKey,
     is_owned,
     object_key,
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 class TopicDoor(Topics, Protocol):
     """One Kafka cluster: `clients.kafka.TopicAdmin`."""
 
-    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState] | Problem: ...
+    def topics(self, names: Sequence[str]) -> TopicStates | Problem: ...
 
 
 class ClusterDoor(Objects, Protocol):
@@ -108,7 +108,7 @@ def spec_of(resource: Manifest) -> TopologySpec:
         raise ResourceError("; ".join(faults)) from error
 
 
-def observe(owner: Owner, wanted: Desired, topics: Mapping[str, TopicState] | Problem, clients: Clients) -> Observed:
+def observe(owner: Owner, wanted: Desired, topics: TopicStates | Problem, clients: Clients) -> Observed:
     """What is there of what is wanted, and of what was; raises `ClusterError`."""
     objects = _objects(owner, wanted, clients.cluster)
     return Observed(

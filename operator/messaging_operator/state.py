@@ -69,6 +69,10 @@ class TopicState:
     config: Mapping[str, str]
 
 
+TopicStates = Mapping[str, TopicState | Problem]
+"""By name: a topic that does not exist is absent, one that could not be read is the reason why."""
+
+
 @dataclass(frozen=True)
 class PodState:
     """A pod of a processor: why it does not run, and which dependencies it says are away, by name."""
@@ -88,12 +92,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class Observed:
-    """What is there. `topics` is a Problem where Kafka could not be asked; a topic that does not exist is absent.
+    """What is there. `topics` is a Problem where Kafka as a whole could not be asked.
 
     `objects` belong to the topology, `foreign` ones only bear a name that it needs.
     """
 
-    topics: Mapping[str, TopicState] | Problem
+    topics: TopicStates | Problem
     objects: Mapping[ObjectKey, Manifest]
     foreign: Mapping[ObjectKey, Manifest]
     pods: tuple[PodState, ...]

@@ -17,7 +17,17 @@ from messaging_api.status import (
     TopologyStatus,
 )
 from messaging_operator.errors import Problem
-from messaging_operator.state import Desired, Manifest, ObjectKey, Observed, Owner, PodState, is_rolled_out, object_key
+from messaging_operator.state import (
+    Desired,
+    Manifest,
+    ObjectKey,
+    Observed,
+    Owner,
+    PodState,
+    TopicState,
+    is_rolled_out,
+    object_key,
+)
 
 _MESSAGE_LIMIT = 1024
 _QUIET = {Reason.RECONCILED, Reason.IN_PROGRESS, Reason.ROLLOUT_IN_PROGRESS}
@@ -148,9 +158,13 @@ def _partitions(desired: Desired) -> dict[str, int]:
     return {topic.name: topic.partitions for topic in desired.topics}
 
 
+def _seen(observed: Observed, name: str) -> TopicState | Problem | None:
+    return observed.topics if isinstance(observed.topics, Problem) else observed.topics.get(name)
+
+
 def _actual(observed: Observed, name: str) -> int:
-    known = {} if isinstance(observed.topics, Problem) else observed.topics
-    return known[name].partitions if name in known else 0
+    topic = _seen(observed, name)
+    return topic.partitions if isinstance(topic, TopicState) else 0
 
 
 def _topics_column(desired: Desired, observed: Observed) -> str:
@@ -161,15 +175,17 @@ def _topics_column(desired: Desired, observed: Observed) -> str:
 
 
 def _topic_statuses(desired: Desired, observed: Observed, previous: TopologyStatus) -> list[TopicStatus]:
-    """Kafka's own figures; the last known ones while it cannot be asked."""
-    if isinstance(observed.topics, Problem):
-        return previous.topics
-    return [
-        TopicStatus(name=topic.name, partitions=topic.partitions, replication_factor=topic.replication_factor)
-        if (topic := observed.topics.get(name))
-        else TopicStatus(name=name, partitions=0, replication_factor=0)
-        for name in _partitions(desired)
-    ]
+    """Kafka's own figures; the last known ones of what cannot be read."""
+    known = {topic.name: topic for topic in previous.topics}
+    return [_topic_status(name, _seen(observed, name), known.get(name)) for name in _partitions(desired)]
+
+
+def _topic_status(name: str, seen: TopicState | Problem | None, known: TopicStatus | None) -> TopicStatus:
+    if isinstance(seen, TopicState):
+        return TopicStatus(name=name, partitions=seen.partitions, replication_factor=seen.replication_factor)
+    if isinstance(seen, Problem) and known:
+        return known
+    return TopicStatus(name=name, partitions=0, replication_factor=0)
 
 
 def _deployments(desired: Desired) -> dict[str, Manifest]:

@@ -37,7 +37,9 @@ def topic(kafka_door: TopicDoor) -> TopicState:
 def seen(door: TopicDoor, name: str) -> TopicState:
     topics = door.topics([name])
     assert not isinstance(topics, Problem)
-    return topics[name]
+    found = topics[name]
+    assert isinstance(found, TopicState)
+    return found
 
 
 def test_a_created_topic_is_there_as_it_was_declared(kafka_door: TopicDoor, topic: TopicState) -> None:

@@ -9,23 +9,27 @@ from messaging_api.status import ConditionType, Reason, TopologyStatus
 from messaging_operator.errors import ClusterError, Problem
 from messaging_operator.plan import AlterTopicConfig, CreateTopic, GrowPartitions
 from messaging_operator.reconcile import Clients
-from messaging_operator.state import Manifest, ObjectKey, Owner, TopicState, TopologyKey, object_key
+from messaging_operator.state import Manifest, ObjectKey, Owner, TopicState, TopicStates, TopologyKey, object_key
 from testkit.topologies import KEY, example, in_kubernetes
 
 UNREACHABLE = Problem(ConditionType.TOPICS_READY, Reason.KAFKA_UNREACHABLE, "Kafka at kafka:9092 does not answer")
 
+UNREADABLE = Problem(ConditionType.TOPICS_READY, Reason.TOPIC_REFUSED, "topic postpaid cannot be read: not authorized")
+
 
 @dataclass
 class FakeKafka:
-    """Topics by name; `down` answers nothing, `refused` topics are refused."""
+    """Topics by name; `down` answers nothing, `refused` topics are refused, `unreadable` ones cannot be described."""
 
     existing: dict[str, TopicState] = field(default_factory=dict)
     refused: dict[str, Problem] = field(default_factory=dict)
+    unreadable: dict[str, Problem] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     down: bool = False
 
-    def topics(self, names: Sequence[str]) -> Mapping[str, TopicState] | Problem:
-        return UNREACHABLE if self.down else {name: self.existing[name] for name in names if name in self.existing}
+    def topics(self, names: Sequence[str]) -> TopicStates | Problem:
+        seen: TopicStates = {**self.existing, **self.unreadable}
+        return UNREACHABLE if self.down else {name: seen[name] for name in names if name in seen}
 
     def create(self, actions: Sequence[CreateTopic]) -> list[Problem | None]:
         return [self._write(action.topic.name, action.topic) for action in actions]

@@ -56,21 +56,31 @@ class TopicAdmin:
             }
         )
 
-    def topics(self, names: Sequence[str]) -> dict[str, TopicState] | Problem:
-        """Those of the topics that exist, with every effective setting; two calls, however many topics."""
+    def topics(self, names: Sequence[str]) -> dict[str, TopicState | Problem] | Problem:
+        """Those of the topics that exist, with every effective setting; two calls, however many topics.
+
+        A topic that cannot be read holds no other up; a Kafka that does not answer is one Problem.
+        """
         resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
         described = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_TIMEOUT_SECONDS)
         configured = self._admin.describe_configs(list(resources.values()), request_timeout=_TIMEOUT_SECONDS)
-        found = {name: (_answer(described[name]), _answer(configured[resources[name]])) for name in names}
-        for name, answers in found.items():
-            for answer in answers:
-                if isinstance(answer, KafkaError) and answer.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    return self._problem(f"topic {name} cannot be read", answer)
-        return {
-            name: _state(description, entries)
-            for name, (description, entries) in found.items()
-            if not isinstance(description, KafkaError) and not isinstance(entries, KafkaError)
-        }
+        answers = {name: (_answer(described[name]), _answer(configured[resources[name]])) for name in names}
+        found = {name: seen for name, answer in answers.items() if (seen := self._seen(name, *answer))}
+        problems = (seen for seen in found.values() if isinstance(seen, Problem))
+        return next((problem for problem in problems if problem.reason is Reason.KAFKA_UNREACHABLE), found)
+
+    def _seen(
+        self, name: str, description: TopicDescription | KafkaError, entries: Mapping[str, ConfigEntry] | KafkaError
+    ) -> TopicState | Problem | None:
+        if isinstance(description, KafkaError):
+            return self._unseen(name, description)
+        if isinstance(entries, KafkaError):
+            return self._unseen(name, entries)
+        return _state(description, entries)
+
+    def _unseen(self, name: str, error: KafkaError) -> Problem | None:
+        absent = error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        return None if absent else self._problem(f"topic {name} cannot be read", error)
 
     def create(self, actions: Sequence[CreateTopic]) -> list[Outcome]:
         """An outcome for each; the topics can be seen when it returns, so that nobody creates them again."""
@@ -112,9 +122,7 @@ class TopicAdmin:
         deadline = time.monotonic() + _VISIBLE_SECONDS
         while partitions and time.monotonic() < deadline:
             found = self.topics(list(partitions))
-            if isinstance(found, Problem) or all(
-                name in found and found[name].partitions >= count for name, count in partitions.items()
-            ):
+            if isinstance(found, Problem) or all(_shows(found.get(name), count) for name, count in partitions.items()):
                 return
             time.sleep(0.05)
 
@@ -150,6 +158,11 @@ def _answer(future: "Future[T]") -> T | KafkaError:
         return failure
     except TimeoutError:
         return KafkaError(KafkaError._TIMED_OUT)
+
+
+def _shows(seen: TopicState | Problem | None, partitions: int) -> bool:
+    """What cannot be read will not be seen by waiting, either."""
+    return isinstance(seen, Problem) or (seen is not None and seen.partitions >= partitions)
 
 
 def _state(description: TopicDescription, entries: Mapping[str, ConfigEntry]) -> TopicState:

@@ -41,7 +41,7 @@ def applied(admin: TopicAdmin, *topics: TopicState) -> Outcome:
 def seen(admin: TopicAdmin, *names: str) -> Mapping[str, TopicState]:
     found = admin.topics(names)
     assert not isinstance(found, Problem), found
-    return found
+    return {name: state for name, state in found.items() if isinstance(state, TopicState)}
 
 
 def test_the_example_s_topics_are_made_as_declared_and_a_second_plan_is_empty(admin: TopicAdmin, prefix: str) -> None:
@@ -115,6 +115,18 @@ def test_a_topic_that_somebody_else_has_made_in_the_meantime_is_no_problem(admin
     stale = planned(admin, TopicState(prefix, 1, 1, {}))
     applied(admin, TopicState(prefix, 1, 1, {}))
     assert apply(stale, "messaging", admin, a_world().cluster).problems == ()
+
+
+def test_a_topic_that_cannot_be_read_holds_no_other_up(admin: TopicAdmin, prefix: str) -> None:
+    applied(admin, TopicState(prefix, 1, 1, {}))
+    unreadable = f"{prefix}?"  # Kafka refuses to look a topic of such a name up, as it does without a right to it
+    found = admin.topics([prefix, unreadable])
+    assert not isinstance(found, Problem)
+    assert isinstance(found[prefix], TopicState)
+    problem = found[unreadable]
+    assert isinstance(problem, Problem)
+    assert (problem.reason, problem.heals) == (Reason.TOPIC_REFUSED, False)
+    assert problem.message.startswith(f"topic {unreadable} cannot be read: ")
 
 
 def test_a_silent_broker_is_told_within_its_deadline_and_heals_by_itself(kafka: Service, prefix: str) -> None:

@@ -12,7 +12,7 @@ from messaging_operator.errors import Problem
 from messaging_operator.plan import AlterTopicConfig, Apply, CreateTopic, Delete, GrowPartitions, plan
 from messaging_operator.state import ObjectKey, Observed, TopicState
 from testkit.topologies import as_declared, config_name, example, in_kubernetes, manifest_of, wanted
-from testkit.worlds import UNREACHABLE
+from testkit.worlds import UNREACHABLE, UNREADABLE
 
 Change = Callable[[dict[str, Any]], None]
 DEPLOYMENT = ObjectKey("Deployment", "marketing")
@@ -27,7 +27,9 @@ def with_topic(
     config: Mapping[str, str] | None = None,
 ) -> Observed:
     assert not isinstance(observed.topics, Problem)
-    topic = TopicState(name, partitions, replication_factor, config or observed.topics[name].config)
+    there = observed.topics[name]
+    assert isinstance(there, TopicState)
+    topic = TopicState(name, partitions, replication_factor, config or there.config)
     return replace(observed, topics={**observed.topics, name: topic})
 
 
@@ -99,6 +101,19 @@ def test_large_numbers_that_differ_in_the_last_digit_differ() -> None:
 def test_without_kafka_the_workloads_are_still_made() -> None:
     todo = plan(wanted(), Observed(UNREACHABLE, {}, {}, ()))
     assert (len(todo.topics), len(todo.objects)) == (0, 18)
+
+
+def test_a_topic_that_cannot_be_read_is_told_left_alone_and_holds_no_other_up() -> None:
+    observed = with_topic(as_declared(wanted()), "prepaid", partitions=4)
+    assert not isinstance(observed.topics, Problem)
+    todo = plan(wanted(), replace(observed, topics={**observed.topics, "postpaid": UNREADABLE}))
+    assert todo.topics == (GrowPartitions("prepaid", 4, 6),)
+    assert todo.problems == (UNREADABLE,)
+
+
+def test_a_kafka_that_is_away_is_a_problem_of_the_plan() -> None:
+    todo = plan(wanted(), replace(as_declared(wanted()), topics=UNREACHABLE))
+    assert (todo.topics, todo.problems) == ((), (UNREACHABLE,))
 
 
 def test_a_changed_declaration_is_applied_to_what_changed() -> None:

@@ -13,7 +13,7 @@ from messaging_operator.reconcile import reconcile
 from messaging_operator.settings import Settings
 from messaging_operator.state import ObjectKey, TopologyKey, configuration_of
 from testkit.topologies import IMAGES, KEY, NOW, config_name, example, wanted
-from testkit.worlds import FakeCluster, World, a_pod, a_world
+from testkit.worlds import UNREADABLE, FakeCluster, World, a_pod, a_world
 
 OURS = {"kind": "MessagingTopology", "name": KEY.name, "uid": "uid-of-the-topology"}
 SETTINGS = Settings(IMAGES, resync_seconds=10, metrics_port=9090)
@@ -85,6 +85,18 @@ def test_a_refused_topic_holds_back_neither_the_other_topics_nor_the_workloads()
     world.forget_writes()
     run(world, 1)
     assert (world.kafka.writes, cluster.events) == (["prepaid"], [])
+
+
+def test_a_topic_that_cannot_be_read_holds_back_neither_the_other_topics_nor_the_workloads() -> None:
+    world = a_world()
+    world.kafka.unreadable["postpaid"] = UNREADABLE
+    cluster = run(world)
+    assert (cluster.status.topics_ready, cluster.status.processors_ready) == ("10/11", "8/8")
+    assert cluster.condition(ConditionType.STALLED) == ("True", Reason.TOPIC_REFUSED, UNREADABLE.message)
+    assert ("Warning", "TopicRefused", UNREADABLE.message) in cluster.events
+    world.forget_writes()
+    run(world, 1)
+    assert (world.kafka.writes, cluster.writes) == ([], [])
 
 
 @pytest.mark.parametrize(

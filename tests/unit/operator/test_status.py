@@ -11,8 +11,8 @@ from messaging_operator.errors import Problem
 from messaging_operator.plan import plan
 from messaging_operator.state import ObjectKey, Observed, PodState
 from messaging_operator.status import invalid_status, status, warnings
-from testkit.topologies import NOW, an_owner, as_declared, wanted
-from testkit.worlds import UNREACHABLE
+from testkit.topologies import NOW, an_owner, as_declared, example, wanted
+from testkit.worlds import UNREACHABLE, UNREADABLE
 
 READY, STALLED, RECONCILING = ConditionType.READY, ConditionType.STALLED, ConditionType.RECONCILING
 TOPICS, PROCESSORS, DEGRADED = ConditionType.TOPICS_READY, ConditionType.PROCESSORS_READY, ConditionType.DEGRADED
@@ -64,6 +64,28 @@ def test_kafka_away_is_unknown_names_the_servers_and_heals() -> None:
     assert conditions(said)[TOPICS].reason == Reason.KAFKA_UNREACHABLE
     assert "kafka:9092" in conditions(said)[READY].message
     assert (said.topics_ready, said.topics) == ("?/11", known.topics)
+
+
+def test_while_kafka_is_away_the_topics_are_those_that_are_declared_now() -> None:
+    known = status_of(as_declared(wanted()))
+    document = example()
+    document["sinks"][0]["deadLetter"] = {"topic": "others.dlq"}
+    away = replace(as_declared(wanted(document)), topics=UNREACHABLE)
+    said = status(an_owner(status=known), wanted(document), away, [UNREACHABLE], NOW)
+    partitions = {topic.name: topic.partitions for topic in said.topics}
+    assert "marketing.dlq" not in partitions
+    assert (partitions["postpaid"], partitions["others.dlq"]) == (6, 0)
+
+
+def test_a_topic_that_cannot_be_read_stalls_and_keeps_what_was_seen() -> None:
+    known = status_of(as_declared(wanted()))
+    observed = as_declared(wanted())
+    assert isinstance(observed.topics, dict)
+    unreadable = replace(observed, topics=observed.topics | {"postpaid": UNREADABLE})
+    said = status_of(unreadable, *plan(wanted(), unreadable).problems, previous=known)
+    assert [statuses(said)[kind] for kind in (READY, STALLED, TOPICS)] == ["False", "True", "False"]
+    assert conditions(said)[STALLED].message == UNREADABLE.message
+    assert (said.topics_ready, said.topics) == ("10/11", known.topics)
 
 
 def test_partitions_ahead_of_the_spec_are_told_and_stay_ready() -> None:
