@@ -174,12 +174,21 @@ def _apply_steps(desired: Desired, observed: Observed) -> Iterator[Apply | Probl
     for manifest in desired.manifests:
         key = object_key(manifest)
         if foreign := observed.foreign.get(key):
-            message = f"{key} belongs to {_owner_of(foreign)} and stays as it is; delete or rename one of the two"
-            yield Problem(ConditionType.PROCESSORS_READY, Reason.WORKLOAD_CONFLICT, message)
+            yield _taken(manifest, foreign)
         elif configuration_of(manifest) in observed.foreign:
             continue  # that is a problem already: its pods must not run what somebody else has written
         elif reason := _difference(manifest, observed.objects.get(key)):
             yield Apply(manifest, reason)
+
+
+def _taken(manifest: Manifest, foreign: Manifest) -> Problem:
+    """What an earlier topology of the same name has left is collected without anybody's help."""
+    key, owner = object_key(manifest), _owner_of(foreign)
+    if "deletionTimestamp" in foreign["metadata"] or owner == _owner_of(manifest):
+        message = f"waiting until {key}, which belonged to {owner}, is collected"
+        return Problem(ConditionType.PROCESSORS_READY, Reason.IN_PROGRESS, message)
+    message = f"{key} belongs to {owner} and stays as it is; delete or rename one of the two"
+    return Problem(ConditionType.PROCESSORS_READY, Reason.WORKLOAD_CONFLICT, message)
 
 
 def _owner_of(actual: Manifest) -> str:

@@ -11,11 +11,12 @@ from messaging_api.status import Reason
 from messaging_operator.errors import Problem
 from messaging_operator.plan import AlterTopicConfig, Apply, CreateTopic, Delete, GrowPartitions, plan
 from messaging_operator.state import ObjectKey, Observed, TopicState
-from testkit.topologies import as_declared, config_name, example, in_kubernetes, manifest_of, wanted
+from testkit.topologies import KEY, as_declared, config_name, example, in_kubernetes, manifest_of, wanted
 from testkit.worlds import UNREACHABLE, UNREADABLE
 
 Change = Callable[[dict[str, Any]], None]
 DEPLOYMENT = ObjectKey("Deployment", "marketing")
+EARLIER = {"kind": "MessagingTopology", "name": KEY.name, "uid": "another", "controller": True}
 MARKETING_CONFIG = ObjectKey("ConfigMap", config_name(wanted(), "marketing"))
 
 
@@ -202,6 +203,23 @@ def test_an_object_that_is_already_going_is_not_deleted_again() -> None:
         if key.name.startswith("agent-flow")
     }
     assert plan(wanted(document), replace(observed, objects=dict(observed.objects) | going)).is_empty
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"ownerReferences": [EARLIER]},
+        {"ownerReferences": [EARLIER | {"name": "x"}], "deletionTimestamp": "2026-11-24T12:00:00Z"},
+        {"deletionTimestamp": "2026-11-24T12:00:00Z"},
+    ],
+)
+def test_what_an_earlier_topology_has_left_is_waited_for(metadata: dict[str, Any]) -> None:
+    foreign = {"kind": "Deployment", "metadata": metadata}
+    todo = plan(wanted(), replace(as_declared(wanted()), foreign={DEPLOYMENT: foreign}))
+    assert todo.objects == ()
+    [problem] = todo.problems
+    assert (problem.reason, problem.heals) == (Reason.IN_PROGRESS, True)
+    assert f"waiting until {DEPLOYMENT}" in problem.message
 
 
 def test_pods_never_run_a_configuration_that_somebody_else_has_written() -> None:
