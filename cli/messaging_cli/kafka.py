@@ -5,7 +5,7 @@ partitions there are, and a Kafka that is away is a `CliError`.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -113,11 +113,3 @@ def _result(future: "Future[T]") -> T:
 
 def _positions(places: Iterable[TopicPartition]) -> dict[Partition, int]:
     return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
-
-
-def sums(by_partition: Mapping[Partition, int]) -> dict[str, int]:
-    """By topic."""
-    totals: dict[str, int] = {}
-    for (topic, _), count in by_partition.items():
-        totals[topic] = totals.get(topic, 0) + count
-    return totals

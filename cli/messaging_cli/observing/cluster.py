@@ -56,7 +56,8 @@ def _getter(api: client.ApiClient, namespace: str, pod: str) -> Get:
         proxy = f"/api/v1/namespaces/{namespace}/pods/{pod}:{HEALTH_PORT}/proxy/{path}"
         try:
             call = api.param_serialize("GET", proxy, auth_settings=["BearerToken"])
-            return bytes(api.call_api(*call, _request_timeout=_TIMEOUT_SECONDS).read())
+            response: Any = api.call_api(*call, _request_timeout=_TIMEOUT_SECONDS)
+            return bytes(response.read())
         except (HTTPError, client.ApiException):
             return None
 

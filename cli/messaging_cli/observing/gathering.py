@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from messaging_api.processor import BillingConfig, Readiness
 from messaging_api.status import ConditionType, TopologyStatus
 from messaging_cli.errors import CliError
-from messaging_cli.kafka import Offsets, Partition, sums
+from messaging_cli.kafka import Offsets, Partition
 from messaging_cli.local import state
-from messaging_cli.observing.snapshot import Counters, Processor, Replica, Snapshot, Topic, count, lag
+from messaging_cli.observing.snapshot import Counters, Log, Processor, Replica, Snapshot, Topic, count, lag
 from messaging_cli.running import Running, find
 from messaging_operator.desired.topics import desired_topics
 
@@ -28,6 +28,8 @@ _AT_A_TIME = 16
 
 Get = Callable[[str], bytes | None]
 """What a process answers at a path, whatever its HTTP status; None where it does not answer."""
+Committed = Mapping[str, Mapping[Partition, int]]
+"""By group; a group that could not be asked is absent."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,21 @@ class Gatherer:
     def _topics(self, running: Running, gaps: list[str]) -> tuple[Topic, ...]:
         names = [topic.name for topic in desired_topics(running.spec)]
         try:
-            return tuple(_measured(running, names, self._kafka(running.kafka)))
+            log = _read_log(self._kafka(running.kafka), names)
         except CliError as error:
             gaps.append(str(error))
             known = {topic.name: topic.partitions for topic in running.status.topics}
             return tuple(Topic(name, known.get(name, 0)) for name in names)
+        committed = self._committed(running, gaps)
+        return tuple(_measured(running, name, log, committed) for name in names)
+
+    def _committed(self, running: Running, gaps: list[str]) -> Committed:
+        """A Kafka in which nobody has committed yet may not have the place for it either."""
+        try:
+            return self._kafka(running.kafka).committed(reader.group_id for reader in running.readers.values())
+        except CliError as error:
+            gaps.append(f"lag: {error}")
+            return {}
 
     def _kafka(self, bootstrap: str) -> Offsets:
         if self._offsets is None or self._offsets[0] != bootstrap:
@@ -128,28 +140,20 @@ class Gatherer:
         return replicas
 
 
-def _measured(running: Running, names: list[str], kafka: Offsets) -> Iterable[Topic]:
-    partitions = kafka.partitions(names)
-    committed = kafka.committed(reader.group_id for reader in running.readers.values())
-    starts, ends = kafka.starts(partitions), kafka.ends(partitions)
-    written = sums(ends)
-    for name in names:
-        count_ = sum(topic == name for topic, _ in partitions)
-        yield Topic(name, count_, written.get(name, 0), _lags(running, name, (starts, ends), committed))
+def _read_log(kafka: Offsets, topics: list[str]) -> Log:
+    partitions = kafka.partitions(topics)
+    return Log(kafka.starts(partitions), kafka.ends(partitions))
 
 
-def _lags(
-    running: Running,
-    topic: str,
-    log: tuple[Mapping[Partition, int], Mapping[Partition, int]],
-    committed: Mapping[str, Mapping[Partition, int]],
-) -> dict[str, int]:
+def _measured(running: Running, topic: str, log: Log, committed: Committed) -> Topic:
+    ends = [end for (name, _), end in log.ends.items() if name == topic]
     outputs = {reader.output for reader in running.readers.values() if isinstance(reader, BillingConfig)}
-    return {
-        name: lag(topic, *log, committed[reader.group_id], transactional=topic in outputs)
+    lags = {
+        name: lag(topic, log, committed[reader.group_id], transactional=topic in outputs)
         for name, reader in running.readers.items()
-        if topic in reader.inputs
+        if topic in reader.inputs and reader.group_id in committed
     }
+    return Topic(topic, len(ends), sum(ends), lags)
 
 
 def _ask(process: Process) -> Replica:

@@ -34,6 +34,14 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Log:
+    """Where partitions begin and end."""
+
+    starts: Mapping[Partition, int]
+    ends: Mapping[Partition, int]
+
+
+@dataclass(frozen=True)
 class Topic:
     """A topic in Kafka. `written` counts offsets that were given out, which a transaction's marker takes, too; it is
     None where Kafka could not be asked. `lag` is by reading group's processor."""
@@ -125,15 +133,11 @@ def behind(start: int, end: int, committed: int | None, transactional: bool) -> 
     return max(0, left - transactional)
 
 
-def lag(
-    topic: str,
-    starts: Mapping[Partition, int],
-    ends: Mapping[Partition, int],
-    committed: Mapping[Partition, int],
-    transactional: bool,
-) -> int:
+def lag(topic: str, log: Log, committed: Mapping[Partition, int], transactional: bool) -> int:
     """The same over all partitions of a topic."""
-    return sum(behind(starts[at], end, committed.get(at), transactional) for at, end in ends.items() if at[0] == topic)
+    return sum(
+        behind(log.starts[at], end, committed.get(at), transactional) for at, end in log.ends.items() if at[0] == topic
+    )
 
 
 def count(exposition: str) -> Counters:

@@ -18,6 +18,7 @@ import uvicorn
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from messaging_api import metrics as names
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.problems import ProblemError, unavailable
 from messaging_processors.runtime.process import Runtime
@@ -31,7 +32,7 @@ _BACKLOG = 1024
 _SERVER_KEEPALIVE = 75
 _FINISH_IN_FLIGHT = 10
 
-_REQUESTS = Counter("messaging_http_requests_total", "Answered requests.", ["route", "status"])
+_REQUESTS = Counter(names.REQUESTS, "Answered requests.", ["route", names.STATUS_LABEL])
 _SECONDS = Histogram("messaging_http_request_seconds", "Time from request to answer.", ["route"])
 _STATUS = "messaging.status"
 _log = structlog.get_logger()
