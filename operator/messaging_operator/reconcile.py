@@ -13,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from messaging_api.processor import Readiness
-from messaging_api.status import TopologyStatus
+from messaging_api.status import Reason, TopologyStatus
 from messaging_api.topology import TopologySpec
 from messaging_operator import metrics
 from messaging_operator.apply import Objects, Topics, apply
@@ -75,7 +75,8 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
         spec = spec_of(resource)
         wanted = desired(owner, spec, settings.images)
     except ResourceError as error:
-        _report(owner, invalid_status(owner, str(error), now), (), clients.cluster, now)
+        invalid = invalid_status(owner, str(error), now)
+        _report(owner, invalid, warnings(owner.status, invalid), (), clients.cluster, now)
         return
     topics = clients.kafka(spec.kafka.bootstrap_servers)
     names = [topic.name for topic in wanted.topics]
@@ -86,7 +87,7 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
         known = observed.topics if isinstance(observed.topics, Problem) else topics.topics(names)
         observed = observe(owner, wanted, known, clients)
     current = status(owner, wanted, observed, (*todo.problems, *outcome.problems), now)
-    _report(owner, current, outcome.done, clients.cluster, now)
+    _report(owner, current, warnings(owner.status, current, observed.pods), outcome.done, clients.cluster, now)
 
 
 def owner_of(key: TopologyKey, resource: Manifest) -> Owner:
@@ -158,13 +159,20 @@ def _waiting(pod: Manifest) -> str:
     return ""
 
 
-def _report(owner: Owner, current: TopologyStatus, done: Sequence[Action], cluster: ClusterDoor, now: datetime) -> None:
+def _report(
+    owner: Owner,
+    current: TopologyStatus,
+    warned: Sequence[tuple[Reason, str]],
+    done: Sequence[Action],
+    cluster: ClusterDoor,
+    now: datetime,
+) -> None:
     """Status first, as it matters most; events are best effort, because the API server may be short of breath."""
     metrics.record(owner.key, current)
     if current != owner.status:
         cluster.write_status(owner, current)
     events = [("Normal", action.done, str(action)) for action in done]
-    events += [("Warning", reason.value, message) for reason, message in warnings(owner.status, current)]
+    events += [("Warning", reason.value, message) for reason, message in warned]
     for kind, reason, message in events:
         log.info(message, namespace=owner.key.namespace, topology=owner.key.name, reason=reason)
         try:

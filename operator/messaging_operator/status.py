@@ -3,7 +3,7 @@
 `reconcile` calls it and writes the result only where it differs from what the resource says already.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -85,11 +85,24 @@ def invalid_status(owner: Owner, message: str, now: datetime) -> TopologyStatus:
     return owner.status.model_copy(update={"observed_generation": owner.generation, "conditions": conditions})
 
 
-def warnings(previous: TopologyStatus, current: TopologyStatus) -> list[tuple[Reason, str]]:
-    """What went wrong since the previous status, once: a warning that is repeated at rest would be a write at rest."""
+def warnings(
+    previous: TopologyStatus, current: TopologyStatus, pods: Sequence[PodState] = ()
+) -> list[tuple[Reason, str]]:
+    """What went wrong since the previous status, once: a warning that is repeated at rest would be a write at rest.
+
+    Why a dependency is away is told here and in no condition: its wording changes at every attempt.
+    """
     known = {(condition.reason, condition.message) for condition in previous.conditions}
     said = {(condition.reason, condition.message): None for condition in current.conditions}
-    return [warning for warning in said if warning[0] not in _QUIET and warning not in known]
+    return [
+        (reason, _reasons(pods) if reason is Reason.DEPENDENCY_UNAVAILABLE else message)
+        for reason, message in said
+        if reason not in _QUIET and (reason, message) not in known
+    ]
+
+
+def _reasons(pods: Sequence[PodState]) -> str:
+    return _list(f"{pod.processor}: {dependency}: {why}" for pod in pods for dependency, why in pod.away.items())
 
 
 def _summary(aspects: Verdicts, problems: Sequence[Problem]) -> Verdicts:
@@ -136,14 +149,19 @@ def _processors_verdict(desired: Desired, observed: Observed, problems: Sequence
 
 
 def _degraded_verdict(pods: Sequence[PodState]) -> Verdict:
-    complaints = {f"{pod.processor}: {complaint}": None for pod in pods for complaint in _complaints(pod)}
-    if not complaints:
+    if not any(pod.away for pod in pods):
         return Verdict("False", Reason.RECONCILED)
-    return Verdict("True", Reason.DEPENDENCY_UNAVAILABLE, _cut("; ".join(sorted(complaints))))
+    away = _list(f"{pod.processor}: {complaint}" for pod in pods for complaint in _complaints(pod))
+    return Verdict("True", Reason.DEPENDENCY_UNAVAILABLE, away)
 
 
 def _complaints(pod: PodState) -> list[str]:
-    return [f"{dependency}: {why}" for dependency, why in sorted(pod.away.items())]
+    return [f"{dependency} is away" for dependency in pod.away]
+
+
+def _list(remarks: Iterable[str]) -> str:
+    """Each once and in one order, however many pods say it and whichever is asked first."""
+    return _cut("; ".join(sorted(set(remarks))))
 
 
 def _text(problems: Sequence[Problem]) -> str:
@@ -202,7 +220,7 @@ def _processor_statuses(desired: Desired, observed: Observed) -> list[ProcessorS
             name=name,
             desired=manifest["spec"]["replicas"],
             ready=_deployment(observed, name).get("status", {}).get("readyReplicas", 0),
-            message=_cut("; ".join(dict.fromkeys(_remarks(name, observed.pods)))),
+            message=_list(_remarks(name, observed.pods)),
         )
         for name, manifest in sorted(_deployments(desired).items())
     ]
@@ -233,7 +251,7 @@ def _rollout(name: str, wanted: int, actual: Manifest, pods: Sequence[PodState])
     counts = actual.get("status", {})
     total, fresh, ready = (counts.get(count, 0) for count in ("replicas", "updatedReplicas", "readyReplicas"))
     left = f", {total - fresh} old ones left" if total > fresh else ""
-    why = "; ".join(dict.fromkeys(_remarks(name, pods)))
+    why = _list(_remarks(name, pods))
     return f"{name}: {fresh} of {wanted} updated, {ready} ready{left}" + (f" ({why})" if why else "")
 
 

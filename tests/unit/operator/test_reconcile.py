@@ -209,12 +209,26 @@ def test_a_dependency_that_is_away_is_said_with_a_warning_and_heals() -> None:
     world.cluster.running = [a_pod("marketing", "10.0.0.1"), a_pod("prepared", "", phase="Pending")]
     world.answers["10.0.0.1:9090"] = Readiness(ready=False, away={"database": "connection refused"})
     cluster = run(world, 1)
-    degraded = ("True", Reason.DEPENDENCY_UNAVAILABLE, "marketing: database: connection refused")
+    degraded = ("True", Reason.DEPENDENCY_UNAVAILABLE, "marketing: database is away")
     assert cluster.condition(ConditionType.DEGRADED) == degraded
-    assert cluster.events == [("Warning", "DependencyUnavailable", degraded[2])]
+    assert cluster.events == [("Warning", "DependencyUnavailable", "marketing: database: connection refused")]
     world.answers["10.0.0.1:9090"] = Readiness(ready=True)
     run(world, 2)
     assert cluster.condition(ConditionType.DEGRADED)[0] == "False"
+
+
+def test_an_outage_is_written_once_however_its_pods_word_it() -> None:
+    world = settled()
+    world.cluster.running = [a_pod("marketing", address) for address in ("10.0.0.1", "10.0.0.2")]
+    world.cluster.objects[ObjectKey("Deployment", "marketing")]["status"]["readyReplicas"] = 0
+    for round_number in range(5):
+        why = f"kafka:9092: Connect failed (after {round_number}ms in state CONNECT, {round_number} suppressed)"
+        turn = ["10.0.0.1:9090", "10.0.0.2:9090"][round_number % 2]
+        world.answers = {turn: Readiness(ready=False, away={"kafka": why, "database": why})}
+        run(world, round_number)
+    assert world.cluster.writes == ["status", "event"]
+    message = "marketing: 1 of 1 updated, 0 ready (database is away; kafka is away)"
+    assert world.cluster.condition(ConditionType.PROCESSORS_READY)[2] == message
 
 
 def test_a_pod_that_is_going_has_no_say() -> None:

@@ -131,11 +131,11 @@ def test_a_pod_that_cannot_start_says_why() -> None:
 
 
 def test_a_dependency_that_is_away_degrades_and_is_named_once() -> None:
-    pods = (PodState("marketing", "", {"database": "refused"}), PodState("marketing", "", {"database": "refused"}))
+    pods = (PodState("marketing", "", {"database": "refused"}), PodState("marketing", "", {"database": "timed out"}))
     said = status_of(replace(as_declared(wanted()), pods=pods))
     degraded = conditions(said)[DEGRADED]
     assert (degraded.status, degraded.reason, degraded.message) == (
-        "True", Reason.DEPENDENCY_UNAVAILABLE, "marketing: database: refused",
+        "True", Reason.DEPENDENCY_UNAVAILABLE, "marketing: database is away",
     )  # fmt: skip
 
 
@@ -168,6 +168,14 @@ def test_a_warning_is_given_once_and_again_after_it_was_gone() -> None:
     assert warnings(fine, refused) == [(Reason.WORKLOAD_CONFLICT, CONFLICT.message)]
     assert warnings(refused, refused) == []
     assert warnings(refused, fine) == []
+
+
+def test_a_warning_of_an_absence_says_why() -> None:
+    fine = status_of(as_declared(wanted()))
+    pods = (PodState("marketing", "", {"database": "refused"}), PodState("agent-flow", "", {"kafka": "timed out"}))
+    degraded = status_of(replace(as_declared(wanted()), pods=pods))
+    why = "agent-flow: kafka: timed out; marketing: database: refused"
+    assert warnings(fine, degraded, pods) == [(Reason.DEPENDENCY_UNAVAILABLE, why)]
 
 
 def test_progress_is_no_warning() -> None:
