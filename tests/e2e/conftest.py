@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from confluent_kafka import ConsumerGroupState
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 from pytest_kind import KindCluster
 
@@ -17,7 +17,7 @@ from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import EXAMPLE, NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics
 from testkit.traffic import API_KEY, Gateway
-from testkit.waiting import eventually
+from testkit.waiting import eventually, must_answer
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,6 +86,7 @@ def forget_earlier_runs(cluster: Cluster, bootstrap: str) -> None:
         removal.result(timeout=30)
 
 
+@must_answer(KafkaException)
 def consumer_groups(admin: AdminClient) -> list[tuple[str, ConsumerGroupState]]:
     listed = admin.list_consumer_groups(request_timeout=10).result().valid
     return [(group.group_id, group.state) for group in listed]

@@ -1,4 +1,7 @@
-"""Where messages end up: rows, Redis entries, third-party calls; read from outside."""
+"""Where messages end up: rows, Redis entries, third-party calls; read from outside.
+
+What does not answer fails an assertion, so that `eventually` asks again.
+"""
 
 import json
 from collections import Counter
@@ -9,10 +12,11 @@ from uuid import UUID
 import httpx
 import redis
 import sqlalchemy as sa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from messaging_api.message import message_cache_key
+from testkit.waiting import must_answer
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class Arrivals:
     cache_url: str
     third_party_url: str
 
+    @must_answer(sa.exc.SQLAlchemyError)
     def states(self) -> dict[str, str]:
         """State by message id, of every row."""
-        engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
+        engine = sa.create_engine(self.database_url, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})
         with engine.connect() as connection:
             rows = connection.execute(sa.text("SELECT id, state FROM messages")).all()
         return {str(message_id): state for message_id, state in rows}
@@ -35,6 +40,7 @@ class Arrivals:
         states = self.states()
         return [message_id for message_id in ids if states.get(message_id) != state]
 
+    @must_answer(redis.RedisError)
     def cached_states(self, ids: Iterable[str]) -> dict[str, str]:
         """State by message id as Redis holds it; an id that Redis does not hold is left out."""
         wanted = list(ids)
@@ -42,10 +48,12 @@ class Arrivals:
             found = client.mget([message_cache_key(UUID(message_id)) for message_id in wanted]) if wanted else []
         return {key: json.loads(value)["state"] for key, value in zip(wanted, found, strict=True) if value}
 
+    @must_answer(redis.RedisError)
     def flush_cache(self) -> None:
         with redis.Redis.from_url(self.cache_url, socket_timeout=5) as client:
             client.flushall()
 
+    @must_answer(httpx.TransportError)
     def calls(self) -> Counter[str]:
         """How often the third party saw each id."""
         answer = httpx.get(f"{self.third_party_url}/calls", timeout=10).json()
@@ -61,6 +69,7 @@ class Lag:
 
     bootstrap: str
 
+    @must_answer(KafkaException)
     def of(self, group: str, topics: Iterable[str]) -> int:
         consumer = self._consumer(group)
         try:
@@ -71,6 +80,7 @@ class Lag:
     def is_zero(self, group: str, topics: Iterable[str]) -> bool:
         return self.of(group, topics) == 0
 
+    @must_answer(KafkaException)
     def end_of(self, topic: str) -> int:
         """The number of offsets that were given out in a topic."""
         consumer = self._consumer("nobody")
@@ -79,6 +89,7 @@ class Lag:
         finally:
             consumer.close()
 
+    @must_answer(KafkaException)
     def partitions_of(self, topic: str) -> int:
         return len(self._partitions([topic]))
 

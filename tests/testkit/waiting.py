@@ -1,7 +1,8 @@
 """The only waiting in the tests: poll until it is true, or say what was last seen."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +25,15 @@ def eventually(probe: Callable[[], T], within: float = 30.0, every: float = 0.2)
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not within {within:g} s: {probe}")
         time.sleep(every)
+
+
+@contextmanager
+def must_answer(*silence: type[Exception]) -> Iterator[None]:
+    """That something does not answer is a failed assertion: `eventually` asks again, everybody else fails.
+
+    For the doors through which tests look at what can be restarting just then; a decorator, too.
+    """
+    try:
+        yield
+    except silence as error:
+        raise AssertionError(f"{type(error).__name__}: {error}") from error
