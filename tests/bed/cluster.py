@@ -43,8 +43,7 @@ def start_services(engine: Engine, state: BedState) -> None:
     At rest all of it is one `kubectl apply` that changes nothing.
     """
     image = images.service_image(engine)
-    node = f"{state.cluster}-control-plane"
-    if image not in run("docker", "exec", node, "ctr", "-n=k8s.io", "images", "list", "-q"):
+    if image not in run("docker", "exec", state.node, "ctr", "-n=k8s.io", "images", "list", "-q"):
         images.load(state.cluster, [image])
     template = Template((MANIFESTS / "services.yaml").read_text())
     manifest = template.substitute(asdict(state.ports), image=image, database_url=database_url("postgres", 5432))
@@ -70,9 +69,8 @@ def existing() -> BedState | None:
 
 def answers(state: BedState) -> bool:
     """Whether the API server is ready; a node that was stopped is started and given a minute."""
-    node = f"{state.cluster}-control-plane"
-    if not succeeds("docker", "start", node):  # no-op where it runs
-        say(f"the node {node} is gone: making the cluster anew")
+    if not succeeds("docker", "start", state.node):  # no-op where it runs
+        say(f"the node {state.node} is gone: making the cluster anew")
         return False
     deadline = time.monotonic() + 60
     while not responds(state):

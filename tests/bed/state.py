@@ -54,6 +54,11 @@ class BedState:
         scratch.rename(state_file())
 
     @property
+    def node(self) -> str:
+        """The container that is the cluster's only node."""
+        return f"{self.cluster}-control-plane"
+
+    @property
     def gateway_url(self) -> str:
         return f"http://127.0.0.1:{self.ports.gateway}"
 
