@@ -4,8 +4,10 @@ The tests run in the order of the file, on one installation.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
+import httpx
 import pytest
 from confluent_kafka import Producer
 
@@ -17,7 +19,7 @@ from testkit.cluster import DEPLOYMENTS, NAMESPACE, TOPOLOGY, Cluster
 from testkit.faults import kill_inside_a_transaction
 from testkit.topics import Topics
 from testkit.traffic import DOMAINS, Gateway, Traffic
-from testkit.waiting import eventually
+from testkit.waiting import eventually, must_answer
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]
 
@@ -73,19 +75,27 @@ def partitions(cluster: Cluster, topic: str) -> int:
     return next(int(entry["partitions"]) for entry in status if entry["name"] == topic)
 
 
+@dataclass(frozen=True)
+class Load:
+    """What was sent, and the transactional id of the billing pod that was killed meanwhile."""
+
+    sent: Traffic
+    killed: str
+
+
 @pytest.fixture(scope="module")
-def load(cluster: Cluster, gateway: Gateway, topics: Topics, lag: Lag) -> Traffic:
+def load(cluster: Cluster, gateway: Gateway, topics: Topics, lag: Lag) -> Load:
     """All domains and both billing types at full rate; a billing pod dies inside a transaction, partitions grow."""
-    with Traffic(gateway, rate=RATE, count=50_000) as load:
-        eventually(lambda: len(load.accepted) > RATE, within=30)
-        kill_inside_a_transaction(cluster, topics, lag, "billing-authentication")
+    with Traffic(gateway, rate=RATE, count=50_000) as sent:
+        eventually(lambda: len(sent.accepted) > RATE, within=60)
+        killed = kill_inside_a_transaction(cluster, topics, lag, "billing-authentication", "authentication")
         grow_postpaid(cluster)
-        eventually(lambda: len(load.accepted) > ENOUGH, within=60)
-    return load
+        eventually(lambda: len(sent.accepted) > ENOUGH, within=300)
+    return Load(sent, killed)
 
 
 @pytest.fixture(scope="module")
-def traffic(load: Traffic, cluster: Cluster, gateway: Gateway) -> list[Answer]:
+def traffic(load: Load, cluster: Cluster, gateway: Gateway) -> list[Answer]:
     """The load, and then a trickle while every Deployment is rolled out again and again.
 
     A trickle, because two cores that start ten Python processes at a time have little left to answer with.
@@ -93,7 +103,7 @@ def traffic(load: Traffic, cluster: Cluster, gateway: Gateway) -> list[Answer]:
     with Traffic(gateway, rate=TRICKLE, count=50_000) as trickle, ThreadPoolExecutor(max_workers=4) as pool:
         for _ in range(ROUNDS):
             list(pool.map(lambda name: roll(cluster, name), sorted(DEPLOYMENTS)))
-    return load.answers + trickle.answers
+    return load.sent.answers + trickle.answers
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +111,13 @@ def accepted(traffic: list[Answer]) -> list[Answer]:
     return [answer for answer in traffic if answer.accepted]
 
 
-def test_the_load_was_enough_to_mean_something(load: Traffic, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_load_was_enough_to_mean_something(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """The rate is told and not asserted: a machine that is busy with something else must not fail the run."""
+    offered = len(load.sent.answers)
     with capsys.disabled():
-        rate = len(load.answers) / load.seconds
-        print(f"\n{len(load.answers)} messages offered at {RATE}/s, answered at {rate:.0f}/s with the faults included")
-    assert len(load.accepted) >= ENOUGH
+        rate = offered / load.sent.seconds
+        print(f"\n{offered} messages offered at {RATE}/s, answered at {rate:.0f}/s with the faults included")
+    assert len(load.sent.accepted) >= ENOUGH
 
 
 def test_nothing_but_a_202_or_a_503_that_says_when_to_retry(traffic: list[Answer]) -> None:
@@ -132,29 +143,36 @@ def test_a_domain_topic_carries_each_id_once(accepted: list[Answer], topics: Top
     assert expected - set(carried) == set()
 
 
-@pytest.mark.usefixtures("accepted")
-def test_the_killed_transaction_was_aborted_and_its_batch_delivered_again(topics: Topics) -> None:
-    """Otherwise the kill did not bite, and 'once' above would prove nothing."""
-    uncommitted = topics.ids("authentication", isolation="read_uncommitted").total()
-    assert uncommitted > topics.ids("authentication").total()
+def test_the_killed_transaction_was_aborted(load: Load, topics: Topics) -> None:
+    """Records of it were in the topic already, so that 'once' above means more than that nothing happened."""
+    assert topics.transaction(load.killed).state == "CompleteAbort"
 
 
+@must_answer(httpx.TransportError)
 def states_by_get(gateway: Gateway, ids: list[str]) -> dict[str, str]:
     with gateway.client() as client:
-        return {message_id: client.get(f"/v1/messages/{message_id}").json()["state"] for message_id in ids}
+        return {message_id: client.get(f"/v1/messages/{message_id}").json().get("state") for message_id in ids}
+
+
+def all_sent(states: dict[str, str], least: int) -> bool:
+    """Whether these are at least so many, all of them sent; fails where not."""
+    assert {message_id: state for message_id, state in states.items() if state != "sent"} == {}
+    assert len(states) >= least
+    return True
 
 
 def test_redis_holds_what_get_says_also_after_flushall(
     accepted: list[Answer], gateway: Gateway, arrivals: Arrivals
 ) -> None:
-    sample = [answer.id for answer in accepted][:: max(1, len(accepted) // 300)]
-    expected = dict.fromkeys(sample, "sent")
-    assert arrivals.cached_states(sample) == expected
-    assert states_by_get(gateway, sample) == expected
+    """Redis is told as best can be: a sink that ends while Redis is slow leaves an entry out, and GET the database."""
+    ids = [answer.id for answer in accepted]
+    sample = ids[:: max(1, len(ids) // 300)]
+    eventually(lambda: all_sent(arrivals.cached_states(ids), least=len(ids) * 99 // 100))
+    eventually(lambda: all_sent(states_by_get(gateway, sample), least=len(sample)))
     arrivals.flush_cache()
-    assert arrivals.cached_states(sample) == {}
-    assert states_by_get(gateway, sample) == expected
-    assert arrivals.cached_states(sample) == expected
+    assert arrivals.cached_states(ids) == {}
+    eventually(lambda: all_sent(states_by_get(gateway, sample), least=len(sample)))
+    assert all_sent(arrivals.cached_states(ids), least=len(sample))
 
 
 @pytest.mark.usefixtures("load")
@@ -192,7 +210,7 @@ def dead_letters(bootstrap: str, topics: Topics, lag: Lag) -> dict[str, list[str
         eventually(partial(lag.is_zero, group, ["postpaid", "prepaid"]), within=60)
     eventually(lambda: lag.end_of("marketing.dlq") > 0, within=60)
     names = [f"{prefix}{domain}.dlq" for prefix in ("billing-", "") for domain in DOMAINS]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each is a JVM
         return dict(zip(names, pool.map(lambda name: topics.lines(name, headers=True), names), strict=True))
 
 

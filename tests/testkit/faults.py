@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from testkit.arrivals import Lag
@@ -22,7 +22,8 @@ class Pod:
     def signal(self, name: str) -> None:
         """SIGSTOP, SIGCONT or SIGKILL for all processes whose control group is this pod's."""
         pattern = f"{self.uid}|{self.uid.replace('-', '_')}"
-        script = f"grep -lE '{pattern}' /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs -r kill -{name}"
+        found = f"grep -lE '{pattern}' /proc/[0-9]*/cgroup | cut -d/ -f3"
+        script = f"{found} | xargs -r kill -{name} || [ $? -eq 123 ]"  # one of them has ended meanwhile
         subprocess.run(["docker", "exec", self.node, "sh", "-c", script], check=True, capture_output=True, timeout=30)
 
 
@@ -37,25 +38,33 @@ def pods(cluster: Cluster, selector: str) -> list[Pod]:
 def stopped(cluster: Cluster, service: str) -> Iterator[None]:
     """A service of the test bed that is alive but silent: worse than dead, because connections stay open."""
     (pod,) = pods(cluster, f"app={service}")
-    pod.signal("STOP")
     try:
+        pod.signal("STOP")
         yield
     finally:
         pod.signal("CONT")
 
 
-def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, processor: str) -> None:
-    """Kills and force-deletes a pod of a billing processor while it lags and the broker has its transaction open."""
+def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, processor: str, output: str) -> str:
+    """Kills and force-deletes a billing pod that lags while its transaction is open and has records in `output`.
+
+    Gives the transactional id, which nobody uses again: pods' names are never given twice.
+    """
     group = f"{NAMESPACE}.{TOPOLOGY}.{processor}"
 
-    def caught() -> bool:
-        pod = pods(cluster, f"app.kubernetes.io/name={processor}")[-1]
-        pod.signal("STOP")
-        if lag.of(group, ["postpaid", "prepaid"]) > 0 and topics.transaction_is_open(f"{group}.{pod.name}"):
+    def caught() -> str:
+        running = pods(cluster, f"app.kubernetes.io/name={processor}")
+        assert running, f"no pod of {processor} is running"
+        pod, transactional_id = running[-1], f"{group}.{running[-1].name}"
+        with ExitStack() as thawing:
+            thawing.callback(pod.signal, "CONT")
+            pod.signal("STOP")
+            lags = lag.of(group, ["postpaid", "prepaid"]) > 0
+            if not (lags and topics.holds_open_records(output, topics.transaction(transactional_id))):
+                return ""
             pod.signal("KILL")
-            cluster.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--grace-period=0", "--force")
-            return True
-        pod.signal("CONT")
-        return False
+            thawing.pop_all()
+        cluster.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--grace-period=0", "--force")
+        return transactional_id
 
-    eventually(caught, within=180)
+    return eventually(caught, within=180)

@@ -1,15 +1,36 @@
-"""Topics as Kafka's own command-line tools see them."""
+"""Topics as Kafka's own command-line tools see them.
+
+A tool that fails or does not answer fails an assertion, so that `eventually` asks again.
+"""
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from testkit.waiting import eventually, must_answer
 
 Tool = Callable[..., str]
 """Runs a class of Kafka's tools with arguments and returns what it printed."""
 
 CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
+SILENCE_MS = "40000"
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """The last transaction of one transactional id, as its coordinator has it."""
+
+    producer: str
+    state: str
+    partitions: tuple[str, ...]
+    """Each is topic-number."""
 
 
 @dataclass(frozen=True)
@@ -19,37 +40,80 @@ class Topics:
     tool: Tool
     bootstrap: str
 
-    def lines(self, topic: str, isolation: str = "read_committed", headers: bool = False) -> list[str]:
-        """Every record of a topic, one line each, with its headers and key if asked; waits 8 s after the last one."""
+    def lines(self, topic: str, headers: bool = False) -> list[str]:
+        """Every committed record of a topic, one line each, with its headers and key if asked.
+
+        The console consumer knows no end but silence, and a busy machine is silent, too: it is told how many there are.
+        """
+        eventually(partial(self._is_settled, topic), within=60)
+        if not (count := self._count(topic)):
+            return []
         shown = ("print.headers=true", "print.key=true") if headers else ()
         properties = [word for name in shown for word in ("--formatter-property", name)]
-        output = self.tool(
-            CONSUMER,
-            "--bootstrap-server",
-            self.bootstrap,
-            "--topic",
-            topic,
-            "--from-beginning",
-            "--isolation-level",
-            isolation,
-            "--timeout-ms",
-            "8000",
-            *properties,
-        )
-        return [line for line in output.splitlines() if line]
+        reading = ("--topic", topic, "--from-beginning", "--isolation-level", "read_committed", *properties)
+        output = self._run(CONSUMER, *reading, "--max-messages", str(count), "--timeout-ms", SILENCE_MS)
+        lines = [line for line in output.split("\n") if line]
+        assert len(lines) == count, f"the console consumer read {len(lines)} of {count} records of {topic}"
+        return lines
 
-    def ids(self, topic: str, isolation: str = "read_committed") -> Counter[str]:
+    def ids(self, topic: str) -> Counter[str]:
         """How often the topic carries each message id."""
-        return Counter(json.loads(line)["id"] for line in self.lines(topic, isolation))
+        return Counter(json.loads(line)["id"] for line in self.lines(topic))
 
-    def transaction_is_open(self, transactional_id: str) -> bool:
-        """Whether the broker has an ongoing transaction of that id (KIP-664's tool)."""
-        output = self.tool(
-            TRANSACTIONS,
-            "--bootstrap-server",
-            self.bootstrap,
-            "describe",
-            "--transactional-id",
-            transactional_id,
-        )
-        return "Ongoing" in output
+    def transaction(self, transactional_id: str) -> Transaction:
+        """The newest of that id (KIP-664's tool)."""
+        (found,) = self._described("describe", "--transactional-id", transactional_id)
+        partitions = tuple(found["TopicPartitions"].split(","))
+        return Transaction(found["ProducerId"], found["TransactionState"], partitions)
+
+    def holds_open_records(self, topic: str, transaction: Transaction) -> bool:
+        """Whether the transaction is open and records of it are in the topic's log."""
+        places = [place.rpartition("-") for place in transaction.partitions]
+        mine = [number for name, _, number in places if name == topic and transaction.state == "Ongoing"]
+        return any(self._has_open_records(topic, number, transaction.producer) for number in mine)
+
+    def _has_open_records(self, topic: str, number: str, producer: str) -> bool:
+        found = self._described("describe-producers", "--topic", topic, "--partition", number)
+        begun = {row["ProducerId"]: row["CurrentTransactionStartOffset"] for row in found}
+        return begun.get(producer, "None") != "None"
+
+    def _described(self, *question: str) -> list[dict[str, str]]:
+        output = self._run(TRANSACTIONS, *question)
+        header, *rows = [[cell.strip() for cell in line.split("\t")] for line in output.splitlines() if line.strip()]
+        return [dict(zip(header, row, strict=True)) for row in rows]
+
+    @must_answer(RuntimeError, subprocess.TimeoutExpired)
+    def _run(self, tool: str, *arguments: str) -> str:
+        return self.tool(tool, "--bootstrap-server", self.bootstrap, *arguments)
+
+    @must_answer(KafkaException)
+    def _is_settled(self, topic: str) -> bool:
+        """Whether no transaction that is still open keeps records from those who read what is committed."""
+        ends = []
+        for isolation in ("read_uncommitted", "read_committed"):
+            with closing(self._consumer(isolation)) as consumer:
+                places = _places(consumer, topic)
+                ends.append([consumer.get_watermark_offsets(place, timeout=10)[1] for place in places])
+        return ends[0] == ends[1]
+
+    def _count(self, topic: str) -> int:
+        """How many committed records there are, by another client than the one that is going to read them."""
+        with closing(self._consumer("read_committed")) as consumer:
+            places = _places(consumer, topic)
+            consumer.assign(places)
+            count = ended = 0
+            while ended < len(places):
+                codes = [error.code() if (error := message.error()) else 0 for message in consumer.consume(500, 1.0)]
+                count += codes.count(0)
+                ended += codes.count(KafkaError._PARTITION_EOF)
+        return count
+
+    def _consumer(self, isolation: str) -> Consumer:
+        settings = {"bootstrap.servers": self.bootstrap, "group.id": "nobody", "isolation.level": isolation}
+        return Consumer(settings | {"enable.auto.commit": False, "enable.partition.eof": True})
+
+
+def _places(consumer: Consumer, topic: str) -> list[TopicPartition]:
+    """All partitions of a topic from their beginnings."""
+    found = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in found]
