@@ -9,12 +9,15 @@ import yaml
 from testkit.cluster import Cluster
 from testkit.refusals import REFUSED, Change, changed, enlarge, grow, grow_and_reorder, unchanged
 
+pytestmark = pytest.mark.timeout(300)
+
 NAMESPACE = "admission"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _namespace(cluster: Cluster) -> Iterator[None]:
     cluster.install_operator()
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")  # of a killed run
     cluster.kubectl("create", "namespace", NAMESPACE)
     yield
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
