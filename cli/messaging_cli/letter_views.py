@@ -5,7 +5,7 @@ What a client wrote is text in a table, never markup.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich import box
 from rich.table import Table
@@ -15,6 +15,7 @@ from messaging_cli.letters import Letter, Summary, readable
 
 Summaries = Mapping[tuple[str, str], Summary]
 """By processor and dead-letter topic."""
+_DATE_WIDTH = 10
 
 
 def summaries_answer(summaries: Summaries) -> list[dict[str, object]]:
@@ -34,12 +35,14 @@ def summaries_answer(summaries: Summaries) -> list[dict[str, object]]:
 
 
 def summaries_table(summaries: Summaries) -> Table:
-    """One row a processor and topic."""
-    table = _table("Processor", "Topic", "Letters", "Replayed", "Errors", "Oldest", "Newest")
+    """One row a processor and topic; what was replayed is told where it was asked for and there is any."""
+    replayed = any(found.replayed for found in summaries.values())
+    table = _table("Topic", "Letters", *(["Replayed"] if replayed else []), "Errors", "Oldest (UTC)", "Newest (UTC)")
+    table.columns[0].no_wrap = True
     for (processor, topic), found in summaries.items():
         errors = "\n".join(f"{count} {error}" for error, count in found.errors.most_common())
-        times = _time(found.oldest), _time(found.newest)
-        _add(table, processor, topic, found.count, found.replayed, errors, *times)
+        counts = (found.count, found.replayed) if replayed else (found.count,)
+        _add(table, _whose(processor, topic), *counts, errors, _short(found.oldest), _short(found.newest))
     return table
 
 
@@ -50,14 +53,15 @@ def letters_answer(letters: Iterable[Letter], body: bool) -> list[dict[str, obje
 
 def letters_table(letters: Iterable[Letter], body: bool) -> Table:
     """One row a letter."""
-    table = _table("Letter", "Source", "Error", "Tries", "First failed", "Last failed", "Message")
+    table = _table("Letter", "Source", "Error", "Tries", "Failed (UTC)", "Message")
+    table.columns[1].no_wrap = True
     if body:
         table.add_column("Body", overflow="fold")
     for letter in letters:
-        times = _time(letter.first_failed_at), _time(letter.last_failed_at)
+        times = "\n".join(dict.fromkeys((_short(letter.first_failed_at), _short(letter.last_failed_at))))
         error = f"{letter.error}: {letter.message}" + (" (replayed)" if letter.replayed else "")
         shown = (readable(letter.value or b""),) if body else ()
-        _add(table, _at(letter), letter.source, error, letter.attempts, *times, letter.message_id, *shown)
+        _add(table, _at(letter), letter.source, error, letter.attempts, times, letter.message_id, *shown)
     return table
 
 
@@ -83,6 +87,11 @@ def _letter(letter: Letter) -> dict[str, object]:
     }
 
 
+def _whose(processor: str, topic: str) -> str:
+    """Most topics are named after their processor."""
+    return topic if topic == f"{processor}.dlq" else f"{topic} of {processor}"
+
+
 def _at(letter: Letter) -> str:
     return f"{letter.at.partition}@{letter.at.offset}"
 
@@ -91,12 +100,17 @@ def _time(at: datetime | None) -> str | None:
     return at.isoformat(timespec="seconds") if at else None
 
 
+def _short(at: datetime | None) -> str:
+    """In UTC, and where the terminal is narrow the date above the time."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=_DATE_WIDTH if "UTC" in column else None)
     return table
 
 
 def _add(table: Table, *cells: object) -> None:
-    table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+    table.add_row(*(Text(str(cell)) for cell in cells))

@@ -127,7 +127,8 @@ def behind(start: int, end: int, committed: int | None, transactional: bool) -> 
     """How many records a group has still to read in one partition.
 
     A transaction leaves a marker behind its records that nobody reads. Of a topic that is written in transactions one
-    is taken off, so that a group that is done shows 0; while it is not, markers between the records count along.
+    is taken off, so that a group that is done shows 0; while it is not, markers between the records count along. A
+    replay of dead letters leaves one in the topics that they came from, too: it counts as 1 until the next message.
     """
     left = end - (start if committed is None else max(committed, start))
     return max(0, left - transactional)
