@@ -47,7 +47,10 @@ def keyed_by(key: str, *validations: dict[str, str]) -> dict[str, Any]:
 ProcessorName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 TopicName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?$")]
 Duration = Annotated[
-    str, Field(max_length=12, pattern=r"^[0-9]+(ms|s|m|h|d)$", description="For example 200ms, 5s, 1h, 30d.")
+    str,
+    Field(
+        max_length=12, pattern=r"^[1-9][0-9]{0,8}(ms|s|m|h|d)$", description="For example 200ms, 5s, 1h, 30d; never 0."
+    ),
 ]
 Money = Annotated[
     str,

@@ -30,6 +30,15 @@ _FACTOR = (
     "(has(self.kafka.defaults) && has(self.kafka.defaults.replicationFactor)"
     " ? self.kafka.defaults.replicationFactor : 1)"
 )
+
+
+def _writable(config: str) -> str:
+    """`int` alone would refuse what is no number, too, and say something that helps nobody."""
+    number = f"{config}[{_MIN_ISR}]"
+    return f"!({_MIN_ISR} in {config}) || ({number}.matches('^[1-9][0-9]{{0,8}}$') && int({number}) <= {_FACTOR})"
+
+
+_NOT_WRITABLE = "min.insync.replicas is above the replication factor or no number, nothing could be written"
 _RESERVED = f"['{GATEWAY_NAME}', '{MESSAGING_NAME}']"
 
 SPEC_RULES = (
@@ -77,12 +86,11 @@ SPEC_RULES = (
         message="deadLetter.topic: a processor cannot read its own dead letters",
     ),
     cel(
-        f"!has(self.kafka.defaults) || !has(self.kafka.defaults.config) || !({_MIN_ISR} in self.kafka.defaults.config)"
-        f" || int(self.kafka.defaults.config[{_MIN_ISR}]) <= {_FACTOR}",
-        message="kafka.defaults.config: min.insync.replicas is above the replication factor, nothing could be written",
+        f"!has(self.kafka.defaults) || !has(self.kafka.defaults.config) || {_writable('self.kafka.defaults.config')}",
+        message=f"kafka.defaults.config: {_NOT_WRITABLE}",
     ),
     cel(
-        f"self.topics.all(t, !has(t.config) || !({_MIN_ISR} in t.config) || int(t.config[{_MIN_ISR}]) <= {_FACTOR})",
-        message="topics.config: min.insync.replicas is above the replication factor, nothing could be written",
+        f"self.topics.all(t, !has(t.config) || {_writable('t.config')})",
+        message=f"topics.config: {_NOT_WRITABLE}",
     ),
 )

@@ -7,7 +7,7 @@ defaults here and stay out of the CRD (the API server would persist them, and no
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from messaging_api.base import (
     Currency,
@@ -24,7 +24,6 @@ from messaging_api.base import (
 
 GATEWAY_NAME = "api-gateway"
 MESSAGING_NAME = "be-messaging"
-GATEWAY_PORT = 8080
 
 
 class BillingType(StrEnum):
@@ -59,9 +58,22 @@ class SecretSource(Model):
     secret_ref: SecretReference
 
 
+_SETTING_NAME = "key.matches('^[a-z0-9._-]+$')"
 TopicConfig = Annotated[
     dict[str, Annotated[str, Field(max_length=256)]],
-    Field(max_length=40, description="Kafka's own topic settings; what is absent stays the broker's default."),
+    Field(
+        max_length=40,
+        description=(
+            "Kafka's own topic settings. What is not named is left alone: a new topic has the broker's default, and a"
+            " setting that is taken out of here keeps the value that it has in Kafka."
+        ),
+        json_schema_extra=rules(
+            cel(
+                f"self.all(key, {_SETTING_NAME})",
+                expression=f"'not the name of a Kafka setting: %s'.format([self.filter(key, !{_SETTING_NAME})])",
+            )
+        ),
+    ),
 ]
 ReplicationFactor = Annotated[int, Field(ge=1, le=9)]
 Replicas = Annotated[int, Field(ge=0, le=1000)]
@@ -138,6 +150,15 @@ class GatewayServiceType(StrEnum):
 class GatewayService(Model):
     """The Service in front of the gateway."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.nodePort) || (has(self.type) && self.type != 'ClusterIP')",
+                message="nodePort: a Service of type ClusterIP has none; set type to NodePort or LoadBalancer",
+            )
+        )
+    )
+
     type: GatewayServiceType = GatewayServiceType.CLUSTER_IP
     node_port: Annotated[int, Field(ge=30000, le=32767)] | None = None
 
@@ -183,8 +204,19 @@ class DeadLetter(Model):
     topic: TopicName
 
 
+# A processor that names no dead-letter topic has one of its own: its name and `.dlq`, together a topic's 63 characters.
+_ROOM_FOR_DEAD_LETTERS = rules(
+    cel(
+        "has(self.deadLetter) || size(self.name) <= 59",
+        message="name: longer than 59 characters leaves no room for a topic name.dlq; name a topic in deadLetter.topic",
+    )
+)
+
+
 class Billing(Model):
     """A billing processor: charges the messages of one domain and republishes them. One Deployment."""
+
+    model_config = ConfigDict(json_schema_extra=_ROOM_FOR_DEAD_LETTERS)
 
     name: ProcessorName
     domain: Domain
@@ -205,6 +237,8 @@ class ThirdParty(Model):
 
 class Sink(Model):
     """A domain processor: stores the message, calls the third party, caches the state. One Deployment."""
+
+    model_config = ConfigDict(json_schema_extra=_ROOM_FOR_DEAD_LETTERS)
 
     name: ProcessorName
     inputs: Inputs

@@ -8,7 +8,7 @@ import yaml
 
 from messaging_cli.app import run
 from messaging_cli.validation.topology import violations
-from testkit.refusals import REFUSED, Change, changed, enlarge, grow, grow_and_reorder, unchanged
+from testkit.refusals import REFUSED, Change, changed, enlarge, grow, grow_and_reorder, in_spec, unchanged
 from testkit.topologies import EXAMPLE
 
 
@@ -51,5 +51,5 @@ def test_a_decrease_is_found_wherever_the_topic_stands() -> None:
     def reorder(spec: dict[str, Any]) -> None:
         spec["topics"].reverse()
 
-    (refusal,) = violations(topology(reorder), old=topology(grow))
+    (refusal,) = violations(topology(in_spec(reorder)), old=topology(grow))
     assert str(refusal) == "spec.topics[4].partitions: Invalid value: 6: partitions can only grow: 12 -> 6"

@@ -4,16 +4,22 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+Document = dict[str, Any]
 Spec = dict[str, Any]
-Change = Callable[[Spec], object]
+Change = Callable[[Document], object]
 
 
-def changed(example: dict[str, Any], change: Change, namespace: str = "admission") -> dict[str, Any]:
-    """The example under another name, at rest, with `change` made to its spec."""
+def in_spec(change: Callable[[Spec], object]) -> Change:
+    """A change that is made to the spec alone."""
+    return lambda document: change(document["spec"])
+
+
+def changed(example: Document, change: Change, namespace: str = "admission") -> Document:
+    """The example under another name, at rest, with `change` made to it."""
     document = copy.deepcopy(example)
     document["metadata"] = {"name": "refused", "namespace": namespace}
     hold_still(document["spec"])
-    change(document["spec"])
+    change(document)
     return document
 
 
@@ -25,27 +31,29 @@ def hold_still(spec: Spec) -> None:
         processor["replicas"] = 0
 
 
-def unchanged(spec: Spec) -> None:
+def unchanged(document: Document) -> None:
     """The example as it is."""
 
 
-def grow(spec: Spec) -> None:
-    spec["topics"][0].update(partitions=12)
+def grow(document: Document) -> None:
+    document["spec"]["topics"][0].update(partitions=12)
 
 
-def grow_and_reorder(spec: Spec) -> None:
-    grow(spec)
-    spec["topics"].reverse()
+def grow_and_reorder(document: Document) -> None:
+    grow(document)
+    document["spec"]["topics"].reverse()
 
 
 def append_copy(items: list[dict[str, Any]], **changes: object) -> None:
     items.append(copy.deepcopy(items[0]) | changes)
 
 
-def enlarge(spec: Spec) -> None:
+def enlarge(document: Document) -> None:
     """The largest valid topology: names, lists and maps at their bounds."""
+    spec = document["spec"]
     topics = [f"t{number:02}".ljust(63, "x") for number in range(100)]
-    spec["topics"] = [{"name": name, "partitions": 100} for name in topics]
+    config = {f"setting.number.{number:02}": "1" for number in range(39)} | {"min.insync.replicas": "1"}
+    spec["topics"] = [{"name": name, "partitions": 100, "config": config} for name in topics]
     spec["messaging"]["routes"] = [{"billingType": "Postpaid", "topic": topics[0]}]
     billing, sink = spec["billing"][0], spec["sinks"][0]
     spec["billing"] = [
@@ -55,13 +63,28 @@ def enlarge(spec: Spec) -> None:
             "domain": f"d{n:02}".ljust(63, "x"),
             "from": topics[:8],
             "to": topics[50 + n],
+            "deadLetter": {"topic": f"bd{n:02}".ljust(63, "x")},
         }
         for n in range(50)
     ]
-    spec["sinks"] = [sink | {"name": f"s{n:02}".ljust(63, "x"), "from": topics[50:58]} for n in range(50)]
+    spec["sinks"] = [
+        sink
+        | {
+            "name": f"s{n:02}".ljust(63, "x"),
+            "from": topics[50:58],
+            "deadLetter": {"topic": f"sd{n:02}".ljust(63, "x")},
+        }
+        for n in range(50)
+    ]
 
 
-REFUSED: dict[str, tuple[Change, str]] = {
+def lengthen(processor: dict[str, Any]) -> None:
+    """A name that Kubernetes takes, and no dead-letter topic."""
+    processor.pop("deadLetter", None)
+    processor["name"] = "p" * 60
+
+
+_SPECS: dict[str, tuple[Callable[[Spec], object], str]] = {
     "billing reads an undeclared topic": (
         lambda s: s["billing"][0]["from"].append("nowhere"),
         'billing.from: not in spec.topics: [["nowhere"], [], []]',
@@ -96,6 +119,18 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda s: s["sinks"][0].update(name="api-gateway"),
         "api-gateway and be-messaging are the names of spec.gateway and spec.messaging",
     ),
+    "a billing processor named like be-messaging": (
+        lambda s: s["billing"][0].update(name="be-messaging"),
+        "api-gateway and be-messaging are the names of spec.gateway and spec.messaging",
+    ),
+    "a billing processor's name that leaves no room for its dead letters": (
+        lambda s: lengthen(s["billing"][1]),
+        "leaves no room for a topic name.dlq; name a topic in deadLetter.topic",
+    ),
+    "a sink's name that leaves no room for its dead letters": (
+        lambda s: lengthen(s["sinks"][1]),
+        "leaves no room for a topic name.dlq; name a topic in deadLetter.topic",
+    ),
     "one domain charged twice": (
         lambda s: append_copy(s["billing"], name="billing-again"),
         'billing.domain: declared twice, it would be charged twice: ["billing-marketing", "billing-again"]',
@@ -120,6 +155,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda s: s["sinks"][0].update(deadLetter={"topic": "marketing"}),
         "cannot read its own dead letters",
     ),
+    "dead letters charged by their own processor": (
+        lambda s: s["billing"][0].update(deadLetter={"topic": "postpaid"}),
+        "cannot read its own dead letters",
+    ),
     "min.insync.replicas above the replication factor": (
         lambda s: s["kafka"]["defaults"]["config"].update({"min.insync.replicas": "2"}),
         "kafka.defaults.config: min.insync.replicas is above the replication factor",
@@ -127,6 +166,35 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a topic's min.insync.replicas above the replication factor": (
         lambda s: s["topics"][2].update(config={"min.insync.replicas": "2"}),
         "topics.config: min.insync.replicas is above the replication factor",
+    ),
+    "min.insync.replicas that is no number": (
+        lambda s: s["kafka"]["defaults"]["config"].update({"min.insync.replicas": "two"}),
+        "kafka.defaults.config: min.insync.replicas is above the replication factor or no number",
+    ),
+    "a topic's min.insync.replicas that is no number": (
+        lambda s: s["topics"][2].update(config={"min.insync.replicas": "two"}),
+        "topics.config: min.insync.replicas is above the replication factor or no number",
+    ),
+    "a topic's setting without a name": (
+        lambda s: s["topics"][1].update(config={"": "x", "retention.ms": "1"}),
+        'not the name of a Kafka setting: [""]',
+    ),
+    "a default setting with a name that is none": (
+        lambda s: s["kafka"]["defaults"]["config"].update({"retention ms": "1"}),
+        'not the name of a Kafka setting: ["retention ms"]',
+    ),
+    "a cache that forgets at once": (lambda s: s["cache"].update(ttl="0s"), "spec.cache.ttl"),
+    "a third party without any time to answer": (
+        lambda s: s["sinks"][0]["thirdParty"].update(timeout="0ms"),
+        "spec.sinks[0].thirdParty.timeout",
+    ),
+    "a node port on a Service of type ClusterIP": (
+        lambda s: s["gateway"].update(service={"type": "ClusterIP", "nodePort": 30080}),
+        "nodePort: a Service of type ClusterIP has none; set type to NodePort or LoadBalancer",
+    ),
+    "a node port on a Service of no type": (
+        lambda s: s["gateway"].update(service={"nodePort": 30080}),
+        "nodePort: a Service of type ClusterIP has none; set type to NodePort or LoadBalancer",
     ),
     "a price that is a float": (
         lambda s: s["billing"][0]["tariff"].update(perMessage=0.0075),
@@ -144,4 +212,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no partitions": (lambda s: s["topics"][0].pop("partitions"), "spec.topics[0].partitions: Required value"),
     "zero partitions": (lambda s: s["topics"][0].update(partitions=0), "spec.topics[0].partitions"),
     "an unknown field": (lambda s: s["topics"][0].update(partitons=6), 'unknown field "spec.topics[0].partitons"'),
+}
+REFUSED: dict[str, tuple[Change, str]] = {case: (in_spec(change), said) for case, (change, said) in _SPECS.items()} | {
+    "a name that could be no label": (
+        lambda document: document["metadata"].update(name="n" * 64),
+        "metadata.name: longer than 63 characters, it could not be a label",
+    ),
 }

@@ -44,7 +44,10 @@ def test_no_default_is_persisted_by_the_api_server() -> None:
 
 def test_every_list_and_string_of_the_spec_is_bounded_for_the_cost_of_cel() -> None:
     schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    assert [node for node in nodes(schema) if node.get("type") == "array" and "maxItems" not in node] == []
+    lists = [node for node in nodes(schema) if node.get("type") == "array"]
+    texts = [node for node in nodes(schema) if node.get("type") == "string" and "enum" not in node]
+    assert [node for node in lists if "maxItems" not in node] == []
+    assert [node for node in texts if "maxLength" not in node] == []
 
 
 class Either(BaseModel):

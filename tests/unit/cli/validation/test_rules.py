@@ -53,6 +53,12 @@ def test_a_message_stands_in_for_an_expression_that_fails() -> None:
     assert told(rule) == ["spec: Invalid value: plainly wrong"]
 
 
+def test_a_rule_that_cannot_be_evaluated_says_so() -> None:
+    (sentence,) = told({"rule": "int(self.name) > 0", "message": "no number"})
+    assert sentence.startswith('spec: Invalid value: "object": ')
+    assert sentence.endswith("evaluating rule: no number")
+
+
 def test_a_transition_needs_an_old_value() -> None:
     rule = {"rule": "self >= oldSelf"}
     assert told(rule, value=1) == []
