@@ -4,9 +4,9 @@
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -39,6 +39,7 @@ _UNREACHABLE = {
 }
 Outcome = Problem | None
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class TopicAdmin:
@@ -84,38 +85,44 @@ class TopicAdmin:
 
     def create(self, actions: Sequence[CreateTopic]) -> list[Outcome]:
         """An outcome for each; the topics can be seen when it returns, so that nobody creates them again."""
-        if not actions:
-            return []
-        topics = [_new_topic(action.topic) for action in actions]
-        created = self._admin.create_topics(
-            topics, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS
-        )
-        outcomes = [self._outcome(action.topic.name, created[action.topic.name]) for action in actions]
+        call = partial(self._admin.create_topics, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS)
+        requests = [_new_topic(action.topic) for action in actions]
+        outcomes = self._outcomes([action.topic.name for action in actions], requests, call)
         made = zip(actions, outcomes, strict=True)
         self._await_visible({action.topic.name: action.topic.partitions for action, problem in made if not problem})
         return outcomes
 
     def grow(self, actions: Sequence[GrowPartitions]) -> list[Outcome]:
         """An outcome for each; the partitions can be seen when it returns."""
-        if not actions:
-            return []
-        partitions = [NewPartitions(action.topic, action.wanted) for action in actions]
-        grown = self._admin.create_partitions(
-            partitions, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS
+        call = partial(
+            self._admin.create_partitions, request_timeout=_TIMEOUT_SECONDS, operation_timeout=_TIMEOUT_SECONDS
         )
-        outcomes = [self._outcome(action.topic, grown[action.topic]) for action in actions]
+        requests = [NewPartitions(action.topic, action.wanted) for action in actions]
+        outcomes = self._outcomes([action.topic for action in actions], requests, call)
         made = zip(actions, outcomes, strict=True)
         self._await_visible({action.topic: action.wanted for action, problem in made if not problem})
         return outcomes
 
     def configure(self, actions: Sequence[AlterTopicConfig]) -> list[Outcome]:
         """An outcome for each. Kafka takes all changes of a topic or none."""
-        if not actions:
+        call = partial(self._admin.incremental_alter_configs, request_timeout=_TIMEOUT_SECONDS)
+        requests = [_alteration(action) for action in actions]
+        return self._outcomes([action.topic for action in actions], requests, call)
+
+    def _outcomes(
+        self, names: Sequence[str], requests: Sequence[R], call: Callable[[list[R]], Mapping[Any, "Future[Any]"]]
+    ) -> list[Outcome]:
+        """One call for all. The client throws all of them out for one that it does not like: then each goes alone."""
+        if not requests:
             return []
-        resources = [_alteration(action) for action in actions]
-        altered = self._admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT_SECONDS)
-        pairs = zip(actions, resources, strict=True)
-        return [self._outcome(action.topic, altered[resource]) for action, resource in pairs]
+        try:
+            futures = call(list(requests)).values()
+        except (ValueError, TypeError) as error:
+            if len(requests) == 1:
+                return [Problem(ConditionType.TOPICS_READY, Reason.TOPIC_REFUSED, f"topic {names[0]}: {error}")]
+            pairs = zip(names, requests, strict=True)
+            return [outcome for name, request in pairs for outcome in self._outcomes([name], [request], call)]
+        return [self._outcome(name, future) for name, future in zip(names, futures, strict=True)]
 
     def _await_visible(self, partitions: Mapping[str, int]) -> None:
         """Brokers learn of a change after the controller has confirmed it."""

@@ -111,6 +111,16 @@ def test_a_refused_setting_of_an_existing_topic_leaves_the_others_growing(admin:
     assert [problem.reason for problem in outcome.problems] == [Reason.INVALID_TOPIC_CONFIG]
 
 
+def test_what_the_client_itself_refuses_is_named_and_holds_nothing_else_back(admin: TopicAdmin, prefix: str) -> None:
+    applied(admin, TopicState(f"{prefix}.a", 1, 1, {}), TopicState(f"{prefix}.b", 1, 1, {}))
+    nameless, fine = TopicState(f"{prefix}.a", 1, 1, {"": "x"}), TopicState(f"{prefix}.b", 1, 1, {"retention.ms": "7"})
+    outcome = applied(admin, nameless, fine)
+    assert outcome.done == (AlterTopicConfig(f"{prefix}.b", {"retention.ms": "7"}),)
+    [problem] = outcome.problems
+    assert (problem.reason, problem.heals) == (Reason.TOPIC_REFUSED, False)
+    assert problem.message.startswith(f"topic {prefix}.a: ")
+
+
 def test_a_topic_that_somebody_else_has_made_in_the_meantime_is_no_problem(admin: TopicAdmin, prefix: str) -> None:
     stale = planned(admin, TopicState(prefix, 1, 1, {}))
     applied(admin, TopicState(prefix, 1, 1, {}))
