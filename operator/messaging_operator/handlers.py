@@ -19,7 +19,7 @@ from messaging_operator.state import INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER, 
 from messaging_operator.worker import Worker
 
 
-@kopf.on.startup()
+@kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)
 async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -> None:
     """Raises `SettingsError`, which ends the process."""
     logs.configure()
@@ -30,8 +30,8 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     memo.worker = Worker(partial(_round, clients, ours), ours.resync_seconds)
 
 
-def _round(clients: Clients, settings: Settings, key: TopologyKey) -> None:
-    reconcile(key, clients, settings, datetime.now(UTC))
+def _round(clients: Clients, settings: Settings, key: TopologyKey) -> bool:
+    return reconcile(key, clients, settings, datetime.now(UTC))
 
 
 def _limit_waiting(settings: kopf.OperatorSettings) -> None:
