@@ -65,12 +65,18 @@ class Clients:
     readiness: Callable[[Collection[str]], Mapping[str, Readiness]]
 
 
-def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datetime) -> None:
-    """Raises `ClusterError` where the API server doesn't answer: then there is nowhere to say anything."""
+def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datetime) -> bool:
+    """Whether there is such a topology: a watch may miss that it was deleted.
+
+    Raises `ClusterError` where the API server doesn't answer: then there is nowhere to say anything.
+    """
     resource = clients.cluster.topology(key)
-    if resource is None or "deletionTimestamp" in resource["metadata"]:
-        return  # its objects follow it by their owner references; topics stay
-    owner = owner_of(key, resource)
+    if resource and "deletionTimestamp" not in resource["metadata"]:
+        _reconcile(owner_of(key, resource), resource, clients, settings, now)
+    return resource is not None  # its objects follow it by their owner references; topics stay
+
+
+def _reconcile(owner: Owner, resource: Manifest, clients: Clients, settings: Settings, now: datetime) -> None:
     try:
         spec = spec_of(resource)
         wanted = desired(owner, spec, settings.images)
@@ -82,7 +88,7 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
     names = [topic.name for topic in wanted.topics]
     observed = observe(owner, wanted, topics.topics(names), clients)
     todo = plan(wanted, observed)
-    outcome = apply(todo, key.namespace, topics, clients.cluster)
+    outcome = apply(todo, owner.key.namespace, topics, clients.cluster)
     if outcome.done:  # a Kafka that didn't answer just now isn't waited for twice
         known = observed.topics if isinstance(observed.topics, Problem) else topics.topics(names)
         observed = observe(owner, wanted, known, clients)

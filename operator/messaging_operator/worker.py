@@ -33,9 +33,9 @@ class _Slot:
 
 
 class Worker:
-    """All its methods belong to the event loop's thread; only `work` runs elsewhere."""
+    """All its methods belong to the event loop's thread; only `work` runs elsewhere, and says whether there is one."""
 
-    def __init__(self, work: Callable[[TopologyKey], None], resync_seconds: float) -> None:
+    def __init__(self, work: Callable[[TopologyKey], bool], resync_seconds: float) -> None:
         self._work = work
         self._resync_seconds = resync_seconds
         self._slots: dict[TopologyKey, _Slot] = {}
@@ -46,6 +46,8 @@ class Worker:
         """The topology exists and may have changed."""
         slot = self._slots.get(key)
         if slot is None:
+            if not self._slots:
+                self._last_end = time.monotonic()  # until now there was nothing to do
             marked = asyncio.Event()
             slot = self._slots[key] = _Slot(asyncio.create_task(self._keep(key)), marked)
         slot.wanted = True
@@ -79,14 +81,16 @@ class Worker:
         slot = self._slots[key]
         while slot.wanted:
             slot.marked.clear()
-            await self._run(key)
+            if not await self._run(key) and not slot.marked.is_set():
+                break  # deleted while nobody watched
             await asyncio.sleep(_PAUSE_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(slot.marked.wait(), self._resync_seconds - _PAUSE_SECONDS)
         del self._slots[key]
         metrics.forget(key)
 
-    async def _run(self, key: TopologyKey) -> None:
+    async def _run(self, key: TopologyKey) -> bool:
+        """Whether there is still something to look after; a failed run doesn't know."""
         started = time.monotonic()
         run = asyncio.get_running_loop().run_in_executor(self._threads, self._work, key)
         await asyncio.wait({run})
@@ -97,3 +101,4 @@ class Worker:
             log.warning("API server", namespace=key.namespace, topology=key.name, error=str(error))
         elif error:
             log.error("reconcile failed", namespace=key.namespace, topology=key.name, exc_info=error)
+        return error is not None or run.result()

@@ -255,9 +255,10 @@ def test_an_unreadable_spec_says_which_field_and_touches_nothing() -> None:
 
 def test_a_resource_that_is_gone_or_going_is_left_alone() -> None:
     world = a_world()
-    reconcile(TopologyKey("messaging", "another"), world.clients, SETTINGS, NOW)
+    assert reconcile(TopologyKey("messaging", "another"), world.clients, SETTINGS, NOW) is False
     world.cluster.resource["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
-    assert run(world).writes == []
+    assert reconcile(KEY, world.clients, SETTINGS, NOW) is True
+    assert world.cluster.writes == []
 
 
 def test_a_status_of_another_version_is_replaced() -> None:

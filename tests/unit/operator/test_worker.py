@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 
 from messaging_operator import worker as module
 from messaging_operator.errors import ClusterError
@@ -19,15 +21,18 @@ ONE, OTHER = TopologyKey("a", "one"), TopologyKey("a", "other")
 class Rounds:
     """Work that counts its runs, and that waits for `gate` where the key is the slow one."""
 
-    def __init__(self, slow: TopologyKey | None = None, failure: Exception | None = None) -> None:
+    def __init__(
+        self, slow: TopologyKey | None = None, failure: Exception | None = None, gone: TopologyKey | None = None
+    ) -> None:
         self.runs: list[TopologyKey] = []
         self.gate = threading.Event()
         self.running = 0
         self.most_at_once = 0
         self._slow = slow
         self._failure = failure
+        self.gone = gone
 
-    def __call__(self, key: TopologyKey) -> None:
+    def __call__(self, key: TopologyKey) -> bool:
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         self.runs.append(key)
@@ -36,6 +41,7 @@ class Rounds:
         self.running -= 1
         if self._failure:
             raise self._failure
+        return key != self.gone
 
 
 class Running:
@@ -155,6 +161,47 @@ def test_a_forgotten_topology_is_not_looked_at_again() -> None:
         it.touch(ONE)
         it.let_time_pass()
         assert it.rounds.runs.count(ONE) == 1
+
+
+def test_a_topology_that_a_run_finds_gone_is_forgotten_with_its_figures() -> None:
+    """Whoever deleted it did so while nobody watched."""
+    with running(Rounds(gone=ONE), resync_seconds=0.05) as it:
+        it.mark(ONE)
+        it.await_runs(ONE, 1)
+        it.let_time_pass()
+        assert it.rounds.runs.count(ONE) == 1
+        assert ONE.name not in topologies_with_figures()
+        it.rounds.gone = None
+        it.mark(ONE)
+        it.await_runs(ONE, 3)
+
+
+def test_a_topology_that_is_made_again_while_a_run_finds_it_gone_is_looked_at() -> None:
+    rounds = Rounds(slow=ONE, gone=ONE)
+    with running(rounds) as it:
+        it.mark(ONE)
+        it.await_runs(ONE, 1)
+        it.mark(ONE)
+        rounds.gate.set()
+        it.await_runs(ONE, 2)
+
+
+def topologies_with_figures() -> set[str]:
+    return {
+        sample.labels["topology"]
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "messaging_operator_last_success_timestamp_seconds"
+    }
+
+
+def test_the_first_topology_after_a_long_rest_is_not_taken_for_a_stuck_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STUCK_SECONDS", 1000.0)
+    with running(Rounds(slow=ONE), resync_seconds=0.01) as it:
+        monkeypatch.setattr(it.worker, "_last_end", time.monotonic() - 2000)
+        it.mark(ONE)
+        it.await_runs(ONE, 1)
+        assert not it.worker.is_stuck()
 
 
 def test_silence_is_noticed_only_where_there_is_something_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
