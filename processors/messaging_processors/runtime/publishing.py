@@ -73,7 +73,6 @@ class Publisher:
         self._bootstrap_servers = bootstrap_servers
         self._topics = topics
         self._health = health
-        self._broken: KafkaError | None = None
         self._closing = threading.Event()
         self._producer = self._new_producer()
         threading.Thread(target=self._serve_callbacks, name="publisher", daemon=True).start()
@@ -119,21 +118,20 @@ class Publisher:
 
     def _serve_callbacks(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(0.5)
-            if self._broken:
-                self._replace_producer()
+            try:
+                self._producer.poll(0.5)
+            except KafkaException as error:  # what is fatal comes this way, and not to `_notice`
+                self._replace_producer(error)
 
-    def _replace_producer(self) -> None:
+    def _replace_producer(self, error: KafkaException) -> None:
         """A producer that has met a fatal error refuses everything from then on; only a new one helps."""
-        _log.error("the Kafka producer met a fatal error and is replaced", error=str(self._broken))
-        broken, self._producer, self._broken = self._producer, self._new_producer(), None
+        _log.error("the Kafka producer met a fatal error and is replaced", error=str(error.args[0]))
+        broken, self._producer = self._producer, self._new_producer()
         broken.purge()
         broken.flush(_CLOSE_SECONDS)
 
     def _notice(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._broken = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._health.away(KAFKA, f"{self._bootstrap_servers}: {error}")
 
     def _settle(self, fate: Future[None], error: KafkaError | None) -> None:

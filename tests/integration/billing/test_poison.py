@@ -3,12 +3,11 @@
 import ctypes
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
-import confluent_kafka
 import pytest
 
 from messaging_processors.runtime.records import LONGEST_ERROR
+from testkit import librdkafka
 from testkit.broker import Broker, Headers, Seen
 from testkit.loops import BillingPod, billing_pods, turn_until
 from testkit.samples import DOMAINS, a_billing_config, an_accepted_message
@@ -55,8 +54,7 @@ def billing(broker: Broker) -> Iterator[list[BillingPod]]:
 
 def put_with_a_header_name_that_is_no_text(broker: Broker, topic: str) -> None:
     """What other clients can write and ours cannot: its C library is asked directly."""
-    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    library = ctypes.CDLL(str(next(folder.glob("librdkafka*.so*"))))
+    library = librdkafka.library()
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
     settings, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
     library.rd_kafka_conf_set(settings, b"bootstrap.servers", broker.bootstrap.encode(), said, 200)
