@@ -129,28 +129,28 @@ class DeadLetterWriter:
         self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
         self._errors: list[str] = []
 
-    def write(self, records: Iterable[Outgoing]) -> None:
-        """Returns when the brokers have all of `records`; raises `Away` when they may not."""
+    def write(self, records: Iterable[tuple[Outgoing, Callable[[], None]]]) -> None:
+        """Calls what comes with a record once the brokers have that one; raises `Away` when they may lack any."""
         self._errors = []
-        for record in records:
-            self._produce(record)
+        for record, written in records:
+            self._produce(record, written)
         if self._producer.flush(_ANSWER_SECONDS) or self._errors:
             why = self._errors[0] if self._errors else "not acknowledged in time"
             self._connection.failed(f"dead letters not written: {why}")
             raise Away(KAFKA, why)
 
-    def _produce(self, record: Outgoing) -> None:
+    def _produce(self, record: Outgoing, written: Callable[[], None]) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error:
+                self._errors.append(f"{record.topic}: {error}")
+            else:
+                written()
+
         try:
             headers = client_headers(record)
-            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=delivered)
         except (KafkaException, BufferError) as error:
             self._errors.append(f"{record.topic}: {error.args[0]}")
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error and error.fatal():
-            raise KafkaException(error)
-        if error:
-            self._errors.append(f"{message.topic()}: {error}")
 
 
 def _aborted(producer: Producer) -> bool:

@@ -17,6 +17,7 @@ batch; whoever reads its records again finds the rows and repeats nothing that w
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -34,7 +35,7 @@ from messaging_processors.runtime.records import next_offsets
 from messaging_processors.runtime.watching import reporting, watch
 from messaging_processors.runtime.writing import DeadLetterWriter
 from messaging_processors.sink.batch import Batch
-from messaging_processors.sink.decoding import Item, decode, poison
+from messaging_processors.sink.decoding import DeadLetter, Item, decode, poison
 from messaging_processors.sink.states import States
 from messaging_processors.sink.store import Store
 from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused, deadline
@@ -168,14 +169,10 @@ class Sink:
 
     def _write_dead_letters(self, batch: Batch) -> None:
         """Before the outcomes: a message must not be dead-lettered in the database alone."""
-        if not batch.dead_letters:
-            return
-        self.dead_letters.write(letter.outgoing for letter in batch.dead_letters)
-        for letter in batch.dead_letters:
-            metrics.DEAD_LETTERS.labels(letter.error).inc()
-            at = letter.record
-            _log.warning("dead letter", topic=at.topic, partition=at.partition, offset=at.offset, error=letter.error)
-        batch.dead_letters.clear()
+        if batch.dead_letters:
+            self.dead_letters.write(
+                [(letter.outgoing, partial(_written, batch, letter)) for letter in batch.dead_letters]
+            )
 
     def _record(self, batch: Batch) -> None:
         if not batch.outcomes:
@@ -197,6 +194,16 @@ class Sink:
         self.reader.hold()
         wait = self._backoff.failed(away.retry_after)
         _log.warning("waiting for a dependency", dependency=away.dependency, why=away.why, wait=round(wait, 1))
+
+
+def _written(batch: Batch, letter: DeadLetter) -> None:
+    """The letter is written, and is not to be written again because another one could not be."""
+    if letter not in batch.dead_letters:  # reported late, after another attempt
+        return
+    batch.dead_letters.remove(letter)
+    metrics.DEAD_LETTERS.labels(letter.error).inc()
+    at = letter.record
+    _log.warning("dead letter", topic=at.topic, partition=at.partition, offset=at.offset, error=letter.error)
 
 
 def assemble(config: SinkConfig, runtime: Runtime) -> Sink:

@@ -2,39 +2,17 @@
 
 import json
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import pytest
 import redis
 
 from bed.process import Service
-from bed.third_party import Behaviour, ThirdParty
-from messaging_api.message import ChargedMessage
-from messaging_api.processor import SinkConfig
+from bed.third_party import Behaviour
 from messaging_processors.runtime.database import DATABASE
-from messaging_processors.sink.main import Sink
 from messaging_processors.sink.third_party import THIRD_PARTY
-from testkit.arriving import Ends
-from testkit.broker import Broker
+from testkit.arriving import Ends, finish, once, some_messages
 from testkit.loops import Sinks, turn_until
-from testkit.samples import a_charged_message
-
-
-@pytest.fixture
-def ends(broker: Broker, config: SinkConfig, postgres_url: str, redis_url: str, third_party: ThirdParty) -> Ends:
-    return Ends(broker, config, postgres_url, redis_url, third_party)
-
-
-def some_messages(count: int, accounts: int = 5) -> list[ChargedMessage]:
-    return [a_charged_message(f"account-{number % accounts}") for number in range(count)]
-
-
-def finish(ends: Ends, count: int, *sinks: Sink) -> None:
-    turn_until(lambda: ends.committed() == count, *[sink.step for sink in sinks] * 3)
-
-
-def once(charged: list[ChargedMessage]) -> Counter[str]:
-    return Counter(str(message.id) for message in charged)
 
 
 def test_a_message_becomes_a_row_a_call_and_a_state(ends: Ends, sinks: Sinks) -> None:
@@ -152,30 +130,6 @@ def test_a_third_party_that_hangs_is_left_after_its_timeout(ends: Ends, sinks: S
     sink = sinks.new()
     turn_until(lambda: sink.waits_for == THIRD_PARTY, sink.step)
     assert "ReadTimeout" in sink.runtime.health.readiness().away[THIRD_PARTY]
-
-
-def test_a_message_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_sent(ends: Ends, sinks: Sinks) -> None:
-    charged = some_messages(3, accounts=1)
-    ends.third_party.behaviour = Behaviour(status=422, ids=(str(charged[1].id),))
-    ends.put(charged)
-    finish(ends, 3, sinks.new())
-    assert ends.states(charged) == ends.cached(charged) == {"sent": 2, "dead-lettered": 1}
-    (letter,) = ends.broker.everything("marketing.dlq")
-    assert json.loads(letter.value or b"")["id"] == str(charged[1].id)
-    assert letter.header("dlq_error_message") == "the third party answered HTTP 422"
-
-
-def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
-    charged = some_messages(4)
-    unstorable = a_charged_message(body="a body with \0 in it")
-    ends.put([*charged[:2], unstorable, *charged[2:]])
-    for value in (b"{", b"", None, b'{"id": 7}'):
-        ends.broker.put("marketing", value)
-    ends.broker.flush()
-    finish(ends, 9, sinks.new())
-    assert ends.states(charged) == {"sent": 4}
-    assert ends.dead_letters() == ["InvalidMessage"] * 4 + ["Unstorable"]
-    assert ends.calls() == once(charged)
 
 
 def test_a_database_that_is_away_is_waited_for(ends: Ends, sinks: Sinks, postgres: Service) -> None:
