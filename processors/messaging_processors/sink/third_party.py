@@ -3,10 +3,11 @@
 Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
 every attempt at a message carries the same Idempotency-Key, its id. What an answer means:
 
-    2xx                                    sent
-    401, 407, 408, 425, 429, 5xx, 3xx      the third party cannot be used: nobody's message is at fault
-    any other 4xx                          this message is refused for good
-    no answer in time                      the third party cannot be used
+    2xx                                                  sent
+    401, 403, 404, 405, 407, 408, 425, 429, 5xx, 3xx     the third party cannot be used: nobody's message is at fault
+    409                                                  the same: an earlier attempt may still be under way
+    any other 4xx                                        this message is refused for good
+    no answer in time                                    the third party cannot be used
 """
 
 import threading
@@ -27,7 +28,7 @@ from messaging_api.topology import ThirdParty
 from messaging_processors.runtime.errors import Away
 
 THIRD_PARTY = "third-party"
-_NOT_THE_MESSAGE_S_FAULT = (401, 407, 408, 425, 429)
+_NOT_THE_MESSAGE_S_FAULT = (401, 403, 404, 405, 407, 408, 409, 425, 429)
 _FAILURES_IN_A_ROW = 3
 _IDLE_SECONDS = 2.0
 _LONGEST_TIMEOUT = 20.0
