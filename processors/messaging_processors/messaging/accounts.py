@@ -29,7 +29,7 @@ class Accounts:
     def find(self, account_id: AccountId) -> AccountView | None:
         """The account, from Redis or else from the database."""
         key = account_cache_key(account_id)
-        return read_through(self._cache, key, AccountView, lambda: self._stored(account_id))
+        return read_through(self._cache, key, AccountView, lambda: self._stored(account_id), lambda _: True)
 
     def save(self, account: AccountView) -> None:
         """Creates the account or changes how it pays."""
