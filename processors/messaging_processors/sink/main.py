@@ -15,6 +15,7 @@ on, and the next attempt does only what is missing. A partition that is taken fr
 batch; whoever reads its records again finds the rows and repeats nothing that was recorded.
 """
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -38,7 +39,7 @@ from messaging_processors.sink.batch import Batch
 from messaging_processors.sink.decoding import DeadLetter, Item, decode, poison
 from messaging_processors.sink.states import States
 from messaging_processors.sink.store import Store
-from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused, deadline
+from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused
 
 BATCH_RECORDS = 500
 READ_SECONDS = 0.1
@@ -150,8 +151,8 @@ class Sink:
     def _send(self, batch: Batch) -> Away | None:
         if not batch.unsent:
             return None
-        out_of_time = deadline(CALL_SECONDS)
-        attempt = self.provider.attempt(batch.unsent, lambda: out_of_time() or self.runtime.shutdown.is_set())
+        end = time.monotonic() + CALL_SECONDS
+        attempt = self.provider.attempt(batch.unsent, lambda: time.monotonic() >= end or self.runtime.shutdown.is_set())
         for key, answer in attempt.answers.items():
             self._note(batch, batch.items[key], answer)
         if attempt.answers and not attempt.away:

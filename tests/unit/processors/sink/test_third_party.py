@@ -1,10 +1,13 @@
 """What a third party's answers mean, and when calls stop."""
 
+import asyncio
 import json
+import socketserver
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from messaging_api.message import ChargedMessage
 from messaging_api.topology import ThirdParty
 from messaging_processors.runtime.errors import Away
-from messaging_processors.sink.third_party import Attempt, Provider, Refused, Sent
+from messaging_processors.sink.third_party import Answer, Attempt, Provider, Refused, Sent
 from testkit.samples import a_charged_message
 
 Answering = Callable[[httpx.Request], httpx.Response]
@@ -84,6 +87,45 @@ def test_no_answer_is_the_third_party_s_fault_and_keeps_its_password_out_of_the_
     assert made.away.why == "provider.example: ConnectError: refused"
 
 
+@contextmanager
+def dribbling(begin: bytes) -> Iterator[str]:
+    """A third party whose answer begins so and goes on byte by byte for ever; its URL."""
+    stop = Event()
+
+    class Dribble(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):
+                self.request.sendall(begin)
+                while not stop.wait(0.02):
+                    self.request.sendall(b"x")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Dribble) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            stop.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("begin", "answers", "why"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Endless: ", [], "127.0.0.1: no answer in 0.5 s"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", [Sent()], None),
+    ],
+)
+def test_an_answer_that_never_ends_is_waited_for_no_longer_than_one_that_never_comes(
+    begin: bytes, answers: list[Answer], why: str | None
+) -> None:
+    with dribbling(begin) as url, closing(Provider(ThirdParty(url=url, timeout="500ms"))) as provider:
+        made = provider.attempt(several(1), lambda: False)
+    assert (list(made.answers.values()), made.away and made.away.why) == (answers, why)
+
+
 def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
     first, second, third = (a_charged_message("account-1") for _ in range(3))
 
@@ -91,6 +133,23 @@ def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
         return answer(503 if request.headers["Idempotency-Key"] == str(second.id) else 200)
 
     assert attempt(stumble_over_second, [first, second, third]).answers == {first.id: Sent()}
+
+
+def test_accounts_are_served_at_once_but_no_more_than_allowed() -> None:
+    calls: list[str] = []
+
+    async def take(_: httpx.Request) -> httpx.Response:
+        calls.append("begun")
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        calls.append("done")
+        return answer(200)
+
+    config = ThirdParty(url="http://provider.example", max_in_flight=3)
+    with closing(Provider(config, httpx.MockTransport(take))) as provider:
+        provider.attempt(several(12), lambda: False)
+    in_flight = [calls[:end].count("begun") - calls[:end].count("done") for end in range(len(calls))]
+    assert max(in_flight) == 3
 
 
 def test_three_failures_in_a_row_end_the_attempt() -> None:
