@@ -51,7 +51,7 @@ Answer = Sent | Refused
 
 @dataclass
 class Attempt:
-    """What came of one attempt at some messages: answers by id, and the last reason why others have none."""
+    """What came of one attempt: answers by id, and why others have none, the reason that asks for most time."""
 
     answers: dict[UUID, Answer] = field(default_factory=dict)
     away: Away | None = None
@@ -146,7 +146,9 @@ class _Attempt:
 
     def failed(self, error: Away) -> None:
         self._failures += 1
-        self.result.away = error
+        known = self.result.away
+        if known is None or (error.retry_after or 0) >= (known.retry_after or 0):
+            self.result.away = error
 
 
 def _meaning(response: httpx.Response) -> Answer:
@@ -165,5 +167,5 @@ def _retry_after(text: str) -> float | None:
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the last one: a date beyond all calendars
         return None

@@ -19,6 +19,7 @@ from messaging_processors.sink.third_party import Answer, Attempt, Provider, Ref
 from testkit.samples import a_charged_message
 
 Answering = Callable[[httpx.Request], httpx.Response]
+NEVER = "Fri, 31 Dec 99999999999 23:59:59 GMT"
 LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
 
@@ -70,12 +71,26 @@ def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None)]
+    ("said", "seconds"),
+    [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None), (NEVER, None)],
 )
 def test_it_says_when_to_come_back(said: str, seconds: float | None) -> None:
     made = attempt(lambda _: answer(503, {b"Retry-After": said.encode("latin-1")}), several(1))
     assert made.away
     assert made.away.retry_after == (pytest.approx(seconds, rel=0.05) if seconds is not None else None)
+
+
+def test_a_failure_that_says_nothing_does_not_hide_when_to_come_back() -> None:
+    first, second = several(2)
+
+    def ask_for_patience(request: httpx.Request) -> httpx.Response:
+        if request.headers["Idempotency-Key"] == str(first.id):
+            return answer(429, {b"Retry-After": b"7"})
+        return answer(500)
+
+    made = attempt(ask_for_patience, [first, second])
+    assert made.away
+    assert made.away.retry_after == 7
 
 
 def test_no_answer_is_the_third_party_s_fault_and_keeps_its_password_out_of_the_reason() -> None:
