@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -32,11 +33,11 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.process import Runtime, turn
-from messaging_processors.runtime.records import next_offsets
+from messaging_processors.runtime.records import Failure, next_offsets
 from messaging_processors.runtime.watching import reporting, watch
 from messaging_processors.runtime.writing import DeadLetterWriter
 from messaging_processors.sink.batch import Batch
-from messaging_processors.sink.decoding import DeadLetter, Item, decode, poison
+from messaging_processors.sink.decoding import DeadLetter, decode, poison
 from messaging_processors.sink.states import States
 from messaging_processors.sink.store import Store
 from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused
@@ -142,9 +143,10 @@ class Sink:
             return
         kept = self.store.keep(batch.unstored)
         self.runtime.health.back(database.DATABASE)
+        now = datetime.now(UTC)
         for key, why in kept.unstorable.items():
-            letter = poison(batch.items[key].record, self.config, datetime.now(UTC), "Unstorable", why)
-            batch.reject(letter, key)
+            failure = Failure("Unstorable", why, now, now)
+            batch.reject(poison(batch.items[key].record, self.config, failure), key)
         batch.learn(kept.states)
         self.states.tell({key: state for key, state in kept.states.items() if state is not MessageState.CHARGED})
 
@@ -154,19 +156,19 @@ class Sink:
         end = time.monotonic() + CALL_SECONDS
         attempt = self.provider.attempt(batch.unsent, lambda: time.monotonic() >= end or self.runtime.shutdown.is_set())
         for key, answer in attempt.answers.items():
-            self._note(batch, batch.items[key], answer)
+            self._note(batch, key, answer)
+        batch.failed(attempt.failed, datetime.now(UTC))
         if attempt.answers and not attempt.away:
             self.runtime.health.back(THIRD_PARTY)
         return attempt.away
 
-    def _note(self, batch: Batch, item: Item, answer: Answer) -> None:
+    def _note(self, batch: Batch, key: UUID, answer: Answer) -> None:
         if not isinstance(answer, Refused):
-            batch.outcomes[item.message.id] = MessageState.SENT
+            batch.outcomes[key] = MessageState.SENT
             return
-        why = f"the third party answered HTTP {answer.status}"
-        letter = poison(item.record, self.config, datetime.now(UTC), "Refused", why)
-        batch.dead_letters.append(letter)
-        batch.outcomes[item.message.id] = MessageState.DEAD_LETTERED
+        failure = batch.refused(key, f"the third party answered HTTP {answer.status}", datetime.now(UTC))
+        batch.dead_letters.append(poison(batch.items[key].record, self.config, failure))
+        batch.outcomes[key] = MessageState.DEAD_LETTERED
 
     def _write_dead_letters(self, batch: Batch) -> None:
         """Before the outcomes: a message must not be dead-lettered in the database alone."""

@@ -54,6 +54,8 @@ class Attempt:
     """What came of one attempt: answers by id, and why others have none, the reason that asks for most time."""
 
     answers: dict[UUID, Answer] = field(default_factory=dict)
+    failed: list[UUID] = field(default_factory=list)
+    """Those that were tried and have no answer."""
     away: Away | None = None
 
 
@@ -99,7 +101,7 @@ class Provider:
                 try:
                     attempt.answered(message.id, await self._send(message))
                 except Away as error:
-                    attempt.failed(error)
+                    attempt.failed(message.id, error)
                     return
 
     async def _send(self, message: ChargedMessage) -> Answer:
@@ -144,8 +146,9 @@ class _Attempt:
         self._failures = 0
         self.result.answers[message_id] = answer
 
-    def failed(self, error: Away) -> None:
+    def failed(self, message_id: UUID, error: Away) -> None:
         self._failures += 1
+        self.result.failed.append(message_id)
         known = self.result.away
         if known is None or (error.retry_after or 0) >= (known.retry_after or 0):
             self.result.away = error

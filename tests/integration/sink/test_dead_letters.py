@@ -20,6 +20,19 @@ def test_a_message_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_is
     assert letter.header("dlq_error_message") == "the third party answered HTTP 422"
 
 
+def test_a_refusal_after_failures_counts_them(ends: Ends, sinks: Sinks) -> None:
+    (message,) = some_messages(1)
+    ends.third_party.behaviour = Behaviour(status=503)
+    ends.put([message])
+    sink = sinks.new()
+    turn_until(lambda: len(ends.third_party.records) == 2, sink.step)
+    ends.third_party.behaviour = Behaviour(status=422)
+    finish(ends, 1, sink)
+    (letter,) = ends.broker.everything("marketing.dlq")
+    assert letter.header("dlq_attempts") == str(len(ends.third_party.records))
+    assert letter.header("dlq_first_failed_at") < letter.header("dlq_last_failed_at")
+
+
 def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
     charged = some_messages(4)
     unstorable = a_charged_message(body="a body with \0 in it")
