@@ -9,6 +9,7 @@ import pytest
 from messaging_processors.runtime.records import LONGEST_ERROR
 from testkit import librdkafka
 from testkit.broker import Broker, Headers, Seen
+from testkit.charging import INPUTS
 from testkit.loops import BillingPod, billing_pods, turn_until
 from testkit.samples import DOMAINS, a_billing_config, an_accepted_message
 
@@ -70,11 +71,10 @@ def finish(broker: Broker, billing: list[BillingPod], count: int) -> None:
     """Turns both until their groups have all of `count` records behind them."""
     groups = [a_billing_config(domain, prefix=broker.prefix).group_id for domain in DOMAINS]
 
-    def done() -> bool:
-        offsets = [broker.committed(group, ("postpaid", "prepaid")).values() for group in groups]
-        return all(sum(offset for offset in group if offset > 0) == count for group in offsets)
+    def all_done() -> bool:
+        return all(broker.done(group, INPUTS) == count for group in groups)
 
-    turn_until(done, *[loop.step for loop in billing] * 3)
+    turn_until(all_done, *[loop.step for loop in billing] * 3)
 
 
 def dead_letters(broker: Broker) -> dict[str, list[Seen]]:

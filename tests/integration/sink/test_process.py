@@ -29,15 +29,21 @@ def test_it_says_what_is_away_although_nothing_flows(
     sink: Processor, kafka: Service, postgres: Service, redis_service: Service
 ) -> None:
     redis_service.kill()
-    eventually(lambda: says(sink, True, "redis"), within=NOTICED_WITHIN)
-    postgres.stop()
-    eventually(lambda: says(sink, False, "redis", "database"), within=NOTICED_WITHIN)
-    postgres.start()
-    redis_service.start()
+    try:
+        eventually(lambda: says(sink, True, "redis"), within=NOTICED_WITHIN)
+        postgres.stop()
+        try:
+            eventually(lambda: says(sink, False, "redis", "database"), within=NOTICED_WITHIN)
+        finally:
+            postgres.start()
+    finally:
+        redis_service.start()
     eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
     kafka.pause()
-    eventually(lambda: says(sink, False, "kafka"), within=NOTICED_WITHIN)
-    kafka.resume()
+    try:
+        eventually(lambda: says(sink, False, "kafka"), within=NOTICED_WITHIN)
+    finally:
+        kafka.resume()
     eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
 
 
