@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401  its pytest plugin imports it at the very end, too deep a stack for Python 3.11.7's parser
+import hypothesis  # here, since its pytest plugin does at the very end, too deep a stack for Python 3.11.7's parser
 import pytest
 
 from bed import services
 from bed.process import Service
 from bed.third_party import ThirdParty
 from bed.third_party import third_party as running_third_party
+
+# A machine that is busy with something else proves nothing wrong.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
