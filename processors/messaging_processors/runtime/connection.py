@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from messaging_processors.runtime.backoff import LONGEST_WAIT
 from messaging_processors.runtime.health import Health
 
 KAFKA = "kafka"
 _REQUEST_MS = 4000
-_TROUBLE_SECONDS = 10.0
+# What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, a
+# transaction and its abort.
+_TROUBLE_SECONDS = LONGEST_WAIT + 3 * _REQUEST_MS / 1000
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",

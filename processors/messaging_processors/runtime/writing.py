@@ -24,8 +24,8 @@ from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, grou
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
-_DEADLINE = 4.0
-_ABORT_SECONDS = 2.0
+DEADLINE = 4.0
+ABORT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class TransactionalWriter:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
         try:
-            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + _DEADLINE)
+            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + DEADLINE)
         except (KafkaException, BufferError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
@@ -93,7 +93,7 @@ class TransactionalWriter:
             self._producer = Producer(settings, logger=LIBRARY_LOG)
             self._initialised = False
         if not self._initialised:
-            self._producer.init_transactions(_DEADLINE)
+            self._producer.init_transactions(DEADLINE)
             self._initialised = True
         return self._producer
 
@@ -155,7 +155,7 @@ class DeadLetterWriter:
 
 def _aborted(producer: Producer) -> bool:
     try:
-        producer.abort_transaction(_ABORT_SECONDS)
+        producer.abort_transaction(ABORT_SECONDS)
     except KafkaException as error:
         _log.warning("transaction not aborted, a fresh producer will", error=str(error.args[0]))
         return False
