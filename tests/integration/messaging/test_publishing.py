@@ -1,4 +1,4 @@
-"""The publisher's last resort: a fatal error, after which a producer refuses everything."""
+"""Where the publisher writes to, and its last resort after a fatal error, when a producer refuses everything."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -58,3 +58,12 @@ def test_it_goes_on_with_a_new_producer_and_leaves_no_caller_waiting(
     key, fate = publish(publisher)
     fate.result(10)
     assert [record.key() for record in records(kafka.address, POSTPAID)].count(key) == 1
+
+
+def test_a_key_goes_where_java_producers_put_it(publisher: Publisher, kafka: Service) -> None:
+    """Of three partitions, as Kafka's own `Utils.toPositive(Utils.murmur2(key)) % 3` says."""
+    wanted = {b"21": 0, b"foobar": 0, b"a-little-bit-long-string": 2, b"account-2": 1, b"account-4": 2, b"account-6": 1}
+    for key in wanted:
+        publisher.publish(Outgoing(POSTPAID, key, b"{}")).result(10)
+    found = {record.key(): record.partition() for record in records(kafka.address, POSTPAID)}
+    assert {key: found[key] for key in wanted} == wanted

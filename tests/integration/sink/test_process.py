@@ -1,5 +1,6 @@
 """A sink as its own process: what it says of its dependencies when nothing flows, and how it ends."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -52,7 +53,9 @@ def test_it_ends_in_order_when_it_is_told_to(sink: Processor) -> None:
     assert "messaging_records_consumed_total" in metrics
     sink.process.terminate()
     assert sink.process.wait(10) == 0
-    assert "partitions lost" in sink.log.read_text()
+    logged = [json.loads(line) for line in sink.log.read_text().splitlines()]
+    assert "partitions lost" in [line["event"] for line in logged]
+    assert {(line["topology"], line["processor"]) for line in logged} == {("user-api", "marketing")}
 
 
 def test_a_configuration_that_cannot_work_is_refused_by_name(config: SinkConfig, tmp_path: Path) -> None:
