@@ -10,16 +10,14 @@ Kafka's absence is noticed by the deliveries that fail and by `probe`, which als
 be away nothing is queued, every record is refused at once.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, client_settings
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.records import Outgoing
@@ -36,8 +34,14 @@ _NEVER_WRITTEN = frozenset(
         KafkaError.INVALID_RECORD,
     }
 )
+_SETTINGS = PRODUCER_SETTINGS | {
+    "message.timeout.ms": 5000,
+    "reconnect.backoff.max.ms": 1000,
+    "queue.buffering.max.messages": 2000,
+    "queue.buffering.max.kbytes": 32 * 1024,
+    "linger.ms": 2,
+}
 _log = structlog.get_logger()
-_librdkafka = logging.getLogger("librdkafka")
 
 
 class PublishError(Exception):
@@ -50,20 +54,6 @@ class NotPublished(PublishError):
 
 class FateUnknown(PublishError):
     """The record may be in the topic."""
-
-
-def _settings(bootstrap_servers: str) -> dict[str, Any]:
-    return PRODUCER_SETTINGS | {
-        "bootstrap.servers": bootstrap_servers,
-        "allow.auto.create.topics": False,
-        "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
-        "message.timeout.ms": 5000,
-        "socket.timeout.ms": 4000,  # a broker that is connected but silent is left and dialled again
-        "reconnect.backoff.max.ms": 1000,
-        "queue.buffering.max.messages": 2000,
-        "queue.buffering.max.kbytes": 32 * 1024,
-        "linger.ms": 2,
-    }
 
 
 class Publisher:
@@ -114,7 +104,8 @@ class Publisher:
         self._closing.set()
 
     def _new_producer(self) -> Producer:
-        return Producer(_settings(self._bootstrap_servers) | {"error_cb": self._notice}, logger=_librdkafka)
+        settings = client_settings(self._bootstrap_servers) | _SETTINGS | {"error_cb": self._notice}
+        return Producer(settings, logger=LIBRARY_LOG)
 
     def _serve_callbacks(self) -> None:
         while not self._closing.is_set():

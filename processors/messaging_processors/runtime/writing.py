@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, Connection
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, group_changed, targets
+from messaging_processors.runtime.kafka import client_headers, group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
