@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-import hypothesis  # noqa: F401  its pytest plugin imports it at the very end, too deep a stack for Python 3.11.7's parser
+import hypothesis  # here, since its pytest plugin does at the very end, too deep a stack for Python 3.11.7's parser
 import pytest
 
 from bed.shell import require
@@ -10,6 +10,10 @@ from messaging_cli.local import services
 from messaging_cli.local.process import Service
 from messaging_cli.local.third_party import ThirdParty
 from messaging_cli.local.third_party import third_party as running_third_party
+
+# A machine that is busy with something else proves nothing wrong.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,10 @@ from messaging_api.message import ChargedMessage, message_cache_key
 from messaging_api.processor import SinkConfig
 from messaging_cli.local.third_party import ThirdParty
 from messaging_processors.runtime.schema import messages
+from messaging_processors.sink.main import Sink
 from testkit.broker import Broker
+from testkit.loops import turn_until
+from testkit.samples import a_charged_message
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ class Ends:
 
     def committed(self) -> int:
         """How many records the group has behind it."""
-        offsets = self.broker.committed(self.config.group_id, ["marketing"]).values()
-        return sum(offset for offset in offsets if offset > 0)
+        return self.broker.done(self.config.group_id, ["marketing"])
 
     def rows(self, charged: Iterable[ChargedMessage]) -> dict[UUID, Any]:
         engine = sa.create_engine(self.database_url)
@@ -64,3 +66,18 @@ class Ends:
     def dead_letters(self) -> list[str]:
         """What is wrong with each."""
         return sorted(letter.header("dlq_error_class") for letter in self.broker.everything("marketing.dlq"))
+
+
+def some_messages(count: int, accounts: int = 5) -> list[ChargedMessage]:
+    """Of that many accounts in turn."""
+    return [a_charged_message(f"account-{number % accounts}") for number in range(count)]
+
+
+def finish(ends: Ends, count: int, *sinks: Sink) -> None:
+    """Turns the sinks until their group has `count` records behind it."""
+    turn_until(lambda: ends.committed() == count, *[sink.step for sink in sinks] * 3)
+
+
+def once(charged: list[ChargedMessage]) -> Counter[str]:
+    """What the third party has seen when it saw each message once."""
+    return Counter(str(message.id) for message in charged)

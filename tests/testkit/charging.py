@@ -2,6 +2,9 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 from testkit.broker import Broker
 from testkit.samples import an_accepted_message
@@ -19,6 +22,25 @@ def feed(broker: Broker, count: int) -> list[str]:
         ids.append(str(message.id))
     broker.flush()
     return ids
+
+
+@contextmanager
+def feeding(broker: Broker, most: int = 4000) -> Iterator[list[str]]:
+    """More and more messages, until the end of the block; their ids so far."""
+    ids: list[str] = []
+    stop = Event()
+
+    def keep_feeding() -> None:
+        while len(ids) < most and not stop.wait(0.02):
+            ids.extend(feed(broker, 40))
+
+    thread = Thread(target=keep_feeding, daemon=True)
+    thread.start()
+    try:
+        yield ids
+    finally:
+        stop.set()
+        thread.join()
 
 
 def charged(broker: Broker) -> Counter[str]:

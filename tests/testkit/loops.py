@@ -76,8 +76,9 @@ class Sinks:
         self._urls = database_url, cache_url
         self._open: list[Sink] = []
 
-    def new(self) -> Sink:
-        self._open.append(assemble(self._config, a_runtime(*self._urls)))
+    def new(self, config: SinkConfig | None = None) -> Sink:
+        """Another pod; of the common configuration unless told otherwise."""
+        self._open.append(assemble(config or self._config, a_runtime(*self._urls)))
         return self._open[-1]
 
     def close(self, sink: Sink) -> None:

@@ -54,7 +54,7 @@ def a_sink_config(
     bootstrap_servers: str = "kafka:9092",
     prefix: str = "",
     third_party: str = "http://127.0.0.1:9",
-    timeout: str = "2s",
+    timeout: str = "15s",
 ) -> SinkConfig:
     """A sink of the topic marketing."""
     return SinkConfig(

@@ -59,5 +59,7 @@ def serving(port: int, pods: Sequence[Processor]) -> Iterator[Service]:
     """Serves until the end of the block."""
     with Service(port, pods) as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
-        yield service
-        service.shutdown()
+        try:
+            yield service
+        finally:
+            service.shutdown()

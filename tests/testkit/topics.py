@@ -45,7 +45,7 @@ class Topics:
 
         The console consumer knows no end but silence, and a busy machine is silent, too: it is told how many there are.
         """
-        eventually(partial(self._is_settled, topic), within=60)
+        eventually(partial(self.is_settled, topic), within=60)
         if not (count := self._count(topic)):
             return []
         shown = ("print.headers=true", "print.key=true") if headers else ()
@@ -87,7 +87,7 @@ class Topics:
         return self.tool(tool, "--bootstrap-server", self.bootstrap, *arguments)
 
     @must_answer(KafkaException)
-    def _is_settled(self, topic: str) -> bool:
+    def is_settled(self, topic: str) -> bool:
         """Whether no transaction that is still open keeps records from those who read what is committed."""
         ends = []
         for isolation in ("read_uncommitted", "read_committed"):

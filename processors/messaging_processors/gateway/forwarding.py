@@ -34,7 +34,8 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 def upstream_headers(headers: Headers, client: str | None) -> dict[str, str]:
     """What be-messaging gets to see of a request's headers, and whose request it is."""
-    passed = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+    # None of them means anything beyond ASCII, and httpx sends nothing else.
+    passed = {name: value for name in _REQUEST_HEADERS if (value := headers.get(name)) and value.isascii()}
     return passed | ({CLIENT_HEADER: client} if client else {})
 
 

@@ -5,6 +5,8 @@ told inside the database's transaction, whose row lock puts concurrent changes i
 before a change never overwrites it (`put_absent`). What Redis missed, it is told within seconds of its return.
 """
 
+import time
+
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -12,9 +14,14 @@ from messaging_api.message import AccountId, AccountView, account_cache_key
 from messaging_processors.messaging.reading import read_through
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE, transaction
+from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts
 from messaging_processors.runtime.watching import require
+
+
+class ChangeUnknown(Exception):
+    """The account may have been changed, or not."""
 
 
 class Accounts:
@@ -29,10 +36,14 @@ class Accounts:
     def find(self, account_id: AccountId) -> AccountView | None:
         """The account, from Redis or else from the database."""
         key = account_cache_key(account_id)
-        return read_through(self._cache, key, AccountView, lambda: self._stored(account_id))
+        return read_through(self._cache, key, AccountView, lambda: self._stored(account_id), lambda _: True)
 
-    def save(self, account: AccountView) -> None:
-        """Creates the account or changes how it pays."""
+    def save(self, account: AccountView, deadline: float) -> None:
+        """Creates the account or changes how it pays; raises `Away` only where nothing was tried.
+
+        After the `deadline` of the monotonic clock nothing is begun: who is no longer waited for must not come in late
+        between two others.
+        """
         require(self._health, DATABASE)
         key = account_cache_key(account.id)
         row = {"id": account.id, "billing_type": account.billing_type.value}
@@ -40,9 +51,13 @@ class Accounts:
         told = False
         try:
             with transaction(self._engine) as connection:
+                if time.monotonic() >= deadline:
+                    raise Away(DATABASE, "no connection in time")
                 connection.execute(statement)
                 put = self._cache.put(key, account.model_dump_json())
             told = put
+        except Away as error:  # the connection may have been lost under the commit
+            raise ChangeUnknown(error.why) from error
         finally:
             if not told:  # also when the commit failed: then Redis has what the database may not have
                 self._untold.add(key)

@@ -1,6 +1,7 @@
 """be-messaging's HTTP API as an ASGI application: takes messages in, tells what became of them, keeps accounts."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from messaging_api.message import (
 )
 from messaging_api.processor import MessagingConfig
 from messaging_processors.messaging.accepting import accepted, record
-from messaging_processors.messaging.accounts import Accounts
+from messaging_processors.messaging.accounts import Accounts, ChangeUnknown
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.messaging.validation import problem_of
 from messaging_processors.runtime.errors import Away
@@ -36,8 +37,8 @@ from messaging_processors.runtime.web import MAX_BODY_BYTES
 STORE_SECONDS = 4.0
 """No request waits longer for the database, whatever keeps it from answering."""
 _STORE_THREADS = 16
-_CHANGE = (400, 413, 415, 422, 503)
 PIPELINE_LAG_SECONDS = 5
+_CHANGE_UNKNOWN = "The database did not answer in time: the account may have changed, or not. Ask, or send it again."
 _UNKNOWN = "Kafka did not acknowledge the message in time: it may be on its way, or not. A repeat is another message."
 
 P = ParamSpec("P")
@@ -94,7 +95,10 @@ class Api:
     ) -> AccountView:
         """Creates an account or changes how it pays, from the next message on."""
         account = AccountView(id=account_id, billing_type=request.billing_type)
-        await self._in_thread(self._accounts.save, account)
+        try:
+            await self._in_thread(self._accounts.save, account, time.monotonic() + STORE_SECONDS)
+        except (ChangeUnknown, TimeoutError) as error:
+            raise ProblemError(504, _CHANGE_UNKNOWN) from error
         return account
 
     async def account(self, account_id: Annotated[AccountId, Path(alias="id")]) -> AccountView:
@@ -105,14 +109,9 @@ class Api:
         return found
 
     async def _in_thread(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """A store's answer without holding up the other requests, or 503."""
+        """A store's answer without holding up the other requests."""
         working = asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *arguments, **named))
-        try:
-            return await asyncio.wait_for(working, STORE_SECONDS)
-        except Away as error:
-            raise unavailable(f"The {error.dependency} is away; try again.") from error
-        except TimeoutError as error:
-            raise unavailable("The database does not answer; try again.") from error
+        return await asyncio.wait_for(working, STORE_SECONDS)
 
     async def _publish(self, outgoing: Outgoing) -> None:
         try:
@@ -121,6 +120,14 @@ class Api:
             raise unavailable("Kafka does not take messages now; this one was not accepted, try again.") from error
         except FateUnknown as error:
             raise ProblemError(504, _UNKNOWN) from error
+
+
+async def _answer_away(_: Request, error: Away) -> Response:
+    return unavailable(f"The {error.dependency} is away; try again.").response()
+
+
+async def _answer_silence(_: Request, __: TimeoutError) -> Response:
+    return unavailable("The database does not answer; try again.").response()
 
 
 async def _answer_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -141,11 +148,16 @@ def create_app(api: Api) -> FastAPI:
         description="Every error is an RFC 9457 problem document.",
         docs_url=None,
         redoc_url=None,
-        exception_handlers={**HANDLERS, RequestValidationError: _answer_invalid},
+        exception_handlers={
+            **HANDLERS,
+            Away: _answer_away,
+            TimeoutError: _answer_silence,
+            RequestValidationError: _answer_invalid,
+        },
         max_body_size=MAX_BODY_BYTES,
     )
-    accepting, changing, reading = _problems(504, *_CHANGE), _problems(*_CHANGE), _problems(404, 422, 503)
-    app.add_api_route("/v1/messages", api.accept, methods=["POST"], status_code=202, responses=accepting)
+    changing, reading = _problems(400, 413, 415, 422, 503, 504), _problems(404, 422, 503)
+    app.add_api_route("/v1/messages", api.accept, methods=["POST"], status_code=202, responses=changing)
     app.add_api_route("/v1/messages/{id}", api.message, methods=["GET"], responses=reading)
     app.add_api_route("/v1/accounts/{id}", api.put_account, methods=["PUT"], responses=changing)
     app.add_api_route("/v1/accounts/{id}", api.account, methods=["GET"], responses=reading)

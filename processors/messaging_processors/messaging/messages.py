@@ -24,10 +24,15 @@ class Messages:
     def find(self, message_id: UUID) -> MessageView | None:
         """The message's state; None as long as no sink has stored it."""
         key = message_cache_key(message_id)
-        return read_through(self._cache, key, MessageView, lambda: self._stored(message_id))
+        return read_through(self._cache, key, MessageView, lambda: self._stored(message_id), _is_final)
 
     def _stored(self, message_id: UUID) -> MessageView | None:
         require(self._health, DATABASE)
         with transaction(self._engine) as connection:
             state = connection.scalar(select(messages.c.state).where(messages.c.id == message_id))
         return MessageView(id=message_id, state=MessageState(state)) if state else None
+
+
+def _is_final(message: MessageView) -> bool:
+    """Only then it may be remembered: its sink may change any other and be unable to tell Redis."""
+    return message.state in (MessageState.SENT, MessageState.DEAD_LETTERED)

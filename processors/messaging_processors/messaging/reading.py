@@ -10,10 +10,13 @@ from messaging_processors.runtime.cache import Cache
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_through(cache: Cache, key: str, model: type[M], load: Callable[[], M | None]) -> M | None:
+def read_through(
+    cache: Cache, key: str, model: type[M], load: Callable[[], M | None], lasts: Callable[[M], bool]
+) -> M | None:
     """What Redis holds under `key`, or else what `load` finds.
 
-    That is put back into Redis, but never over an entry: one that appeared meanwhile is newer than what was loaded.
+    What `lasts` is put back into Redis, but never over an entry: one that appeared meanwhile is newer than what was
+    loaded.
     """
     text = cache.get(key)
     try:
@@ -22,6 +25,6 @@ def read_through(cache: Cache, key: str, model: type[M], load: Callable[[], M | 
     except ValidationError:  # written by another version of this program; the database knows better
         pass
     loaded = load()
-    if loaded:
+    if loaded and lasts(loaded):
         cache.put_absent(key, loaded.model_dump_json())
     return loaded

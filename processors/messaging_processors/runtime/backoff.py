@@ -9,6 +9,8 @@ _FACTOR = 2.0
 _LONGEST = 10.0
 _LONGEST_ASKED_FOR = 300.0
 _JITTER = 0.2
+LONGEST_WAIT = _LONGEST * (1 + _JITTER)
+"""Between two attempts, where the other side does not ask for more."""
 
 
 class Backoff:

@@ -5,15 +5,20 @@ flows, and of its return.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
+from messaging_processors.runtime.backoff import LONGEST_WAIT
 from messaging_processors.runtime.health import Health
 
 KAFKA = "kafka"
+LIBRARY_LOG = logging.getLogger("librdkafka")
 _REQUEST_MS = 4000
-_TROUBLE_SECONDS = 10.0
+# What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, a
+# transaction and its abort.
+_TROUBLE_SECONDS = LONGEST_WAIT + 3 * _REQUEST_MS / 1000
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",
@@ -26,6 +31,18 @@ PRODUCER_SETTINGS: dict[str, Any] = {
     "retry.backoff.ms": 5,  # also the wait between two transactions of a producer
     "retry.backoff.max.ms": 500,
 }
+
+
+def client_settings(bootstrap_servers: str) -> dict[str, Any]:
+    """Deadlines, and topics that are never created by accident. A silent broker is left after `_REQUEST_MS`."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "socket.timeout.ms": _REQUEST_MS,
+        "reconnect.backoff.max.ms": 2000,
+        "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
+        "allow.auto.create.topics": False,
+        "log.connection.close": False,
+    }
 
 
 class Connection:
@@ -41,16 +58,8 @@ class Connection:
         health.away(KAFKA, f"{bootstrap_servers}: not connected yet")
 
     def settings(self) -> dict[str, Any]:
-        """Deadlines, and topics that are never created by accident. A silent broker is left after `_REQUEST_MS`."""
-        return {
-            "bootstrap.servers": self._servers,
-            "socket.timeout.ms": _REQUEST_MS,
-            "reconnect.backoff.max.ms": 2000,
-            "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
-            "allow.auto.create.topics": False,
-            "log.connection.close": False,
-            "error_cb": self._note,
-        }
+        """The common ones, and where errors are told."""
+        return client_settings(self._servers) | {"error_cb": self._note}
 
     def watched(self) -> dict[str, Any]:
         """Settings of the one client whose connections stand for all."""

@@ -10,7 +10,6 @@ charged again. It also gives a partition up for good when the question fails. So
 where the group is ourselves, as often as it takes, and seek.
 """
 
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from typing import Any, cast
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from messaging_processors.runtime.connection import Connection
+from messaging_processors.runtime.connection import LIBRARY_LOG, Connection
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
-LIBRARY_LOG = logging.getLogger("librdkafka")
 _ASK_SECONDS = 1.0
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)

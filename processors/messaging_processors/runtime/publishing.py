@@ -10,16 +10,14 @@ Kafka's absence is noticed by the deliveries that fail and by `probe`, which als
 be away nothing is queued, every record is refused at once.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, client_settings
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.records import Outgoing
@@ -36,8 +34,14 @@ _NEVER_WRITTEN = frozenset(
         KafkaError.INVALID_RECORD,
     }
 )
+_SETTINGS = PRODUCER_SETTINGS | {
+    "message.timeout.ms": 5000,
+    "reconnect.backoff.max.ms": 1000,
+    "queue.buffering.max.messages": 2000,
+    "queue.buffering.max.kbytes": 32 * 1024,
+    "linger.ms": 2,
+}
 _log = structlog.get_logger()
-_librdkafka = logging.getLogger("librdkafka")
 
 
 class PublishError(Exception):
@@ -52,20 +56,6 @@ class FateUnknown(PublishError):
     """The record may be in the topic."""
 
 
-def _settings(bootstrap_servers: str) -> dict[str, Any]:
-    return PRODUCER_SETTINGS | {
-        "bootstrap.servers": bootstrap_servers,
-        "allow.auto.create.topics": False,
-        "topic.metadata.refresh.interval.ms": 5000,  # how long grown partitions stay unseen
-        "message.timeout.ms": 5000,
-        "socket.timeout.ms": 4000,  # a broker that is connected but silent is left and dialled again
-        "reconnect.backoff.max.ms": 1000,
-        "queue.buffering.max.messages": 2000,
-        "queue.buffering.max.kbytes": 32 * 1024,
-        "linger.ms": 2,
-    }
-
-
 class Publisher:
     """One producer and the thread that serves its callbacks. Thread-safe."""
 
@@ -73,7 +63,6 @@ class Publisher:
         self._bootstrap_servers = bootstrap_servers
         self._topics = topics
         self._health = health
-        self._broken: KafkaError | None = None
         self._closing = threading.Event()
         self._producer = self._new_producer()
         threading.Thread(target=self._serve_callbacks, name="publisher", daemon=True).start()
@@ -115,25 +104,25 @@ class Publisher:
         self._closing.set()
 
     def _new_producer(self) -> Producer:
-        return Producer(_settings(self._bootstrap_servers) | {"error_cb": self._notice}, logger=_librdkafka)
+        settings = client_settings(self._bootstrap_servers) | _SETTINGS | {"error_cb": self._notice}
+        return Producer(settings, logger=LIBRARY_LOG)
 
     def _serve_callbacks(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(0.5)
-            if self._broken:
-                self._replace_producer()
+            try:
+                self._producer.poll(0.5)
+            except KafkaException as error:  # what is fatal comes this way, and not to `_notice`
+                self._replace_producer(error)
 
-    def _replace_producer(self) -> None:
+    def _replace_producer(self, error: KafkaException) -> None:
         """A producer that has met a fatal error refuses everything from then on; only a new one helps."""
-        _log.error("the Kafka producer met a fatal error and is replaced", error=str(self._broken))
-        broken, self._producer, self._broken = self._producer, self._new_producer(), None
+        _log.error("the Kafka producer met a fatal error and is replaced", error=str(error.args[0]))
+        broken, self._producer = self._producer, self._new_producer()
         broken.purge()
         broken.flush(_CLOSE_SECONDS)
 
     def _notice(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._broken = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._health.away(KAFKA, f"{self._bootstrap_servers}: {error}")
 
     def _settle(self, fate: Future[None], error: KafkaError | None) -> None:

@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from messaging_processors.runtime.connection import KAFKA, PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, Connection
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import LIBRARY_LOG, client_headers, group_changed, targets
+from messaging_processors.runtime.kafka import client_headers, group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
-_DEADLINE = 4.0
-_ABORT_SECONDS = 2.0
+DEADLINE = 4.0
+ABORT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class TransactionalWriter:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
         try:
-            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + _DEADLINE)
+            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + DEADLINE)
         except (KafkaException, BufferError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
@@ -93,7 +93,7 @@ class TransactionalWriter:
             self._producer = Producer(settings, logger=LIBRARY_LOG)
             self._initialised = False
         if not self._initialised:
-            self._producer.init_transactions(_DEADLINE)
+            self._producer.init_transactions(DEADLINE)
             self._initialised = True
         return self._producer
 
@@ -129,33 +129,33 @@ class DeadLetterWriter:
         self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
         self._errors: list[str] = []
 
-    def write(self, records: Iterable[Outgoing]) -> None:
-        """Returns when the brokers have all of `records`; raises `Away` when they may not."""
+    def write(self, records: Iterable[tuple[Outgoing, Callable[[], None]]]) -> None:
+        """Calls what comes with a record once the brokers have that one; raises `Away` when they may lack any."""
         self._errors = []
-        for record in records:
-            self._produce(record)
+        for record, written in records:
+            self._produce(record, written)
         if self._producer.flush(_ANSWER_SECONDS) or self._errors:
             why = self._errors[0] if self._errors else "not acknowledged in time"
             self._connection.failed(f"dead letters not written: {why}")
             raise Away(KAFKA, why)
 
-    def _produce(self, record: Outgoing) -> None:
+    def _produce(self, record: Outgoing, written: Callable[[], None]) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error:
+                self._errors.append(f"{record.topic}: {error}")
+            else:
+                written()
+
         try:
             headers = client_headers(record)
-            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=delivered)
         except (KafkaException, BufferError) as error:
             self._errors.append(f"{record.topic}: {error.args[0]}")
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error and error.fatal():
-            raise KafkaException(error)
-        if error:
-            self._errors.append(f"{message.topic()}: {error}")
 
 
 def _aborted(producer: Producer) -> bool:
     try:
-        producer.abort_transaction(_ABORT_SECONDS)
+        producer.abort_transaction(ABORT_SECONDS)
     except KafkaException as error:
         _log.warning("transaction not aborted, a fresh producer will", error=str(error.args[0]))
         return False

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from messaging_api.message import ChargedMessage, MessageState
-from messaging_processors.runtime.records import Position, Record
+from messaging_processors.runtime.records import Failure, Position, Record
 from messaging_processors.sink.decoding import DeadLetter, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often, and since when, the third party had no answer for a message."""
+
+    since: datetime
+    count: int = 0
 
 
 @dataclass
@@ -21,6 +30,8 @@ class Batch:
     """As the database has them; empty until it was asked."""
     outcomes: dict[UUID, MessageState] = field(default_factory=dict)
     """What the database has still to be told."""
+    failures: dict[UUID, Failures] = field(default_factory=dict)
+    """Of messages that were tried in vain."""
 
     @property
     def unstored(self) -> list[ChargedMessage]:
@@ -38,6 +49,17 @@ class Batch:
         self.states |= states
         self.outcomes = {key: state for key, state in self.outcomes.items() if key not in states}
 
+    def failed(self, keys: Iterable[UUID], now: datetime) -> None:
+        """The third party had no answer for these."""
+        for key in keys:
+            before = self.failures.get(key, Failures(now))
+            self.failures[key] = Failures(before.since, before.count + 1)
+
+    def refused(self, key: UUID, why: str, now: datetime) -> Failure:
+        """The end of a message that the third party refuses, with the attempts before."""
+        before = self.failures.get(key, Failures(now))
+        return Failure("Refused", why, before.since, now, before.count + 1)
+
     def reject(self, letter: DeadLetter, key: UUID) -> None:
         """The message cannot even be stored: it leaves the batch as a dead letter."""
         self.dead_letters.append(letter)
@@ -51,3 +73,4 @@ class Batch:
         self.items = {key: item for key, item in self.items.items() if item.record.position not in gone}
         self.states = {key: state for key, state in self.states.items() if key in self.items}
         self.outcomes = {key: state for key, state in self.outcomes.items() if key in self.items}
+        self.failures = {key: failures for key, failures in self.failures.items() if key in self.items}

@@ -45,11 +45,11 @@ def decode(records: Sequence[Record], config: SinkConfig, now: datetime) -> Deco
             message = ChargedMessage.model_validate_json(record.value or b"")
             items.setdefault(message.id, Item(record, message))
         except ValidationError as error:
-            dead_letters.append(poison(record, config, now, "InvalidMessage", explain(error)))
+            dead_letters.append(poison(record, config, Failure("InvalidMessage", explain(error), now, now)))
     return Decoded(list(items.values()), dead_letters)
 
 
-def poison(record: Record, config: SinkConfig, now: datetime, error: str, why: str) -> DeadLetter:
+def poison(record: Record, config: SinkConfig, failure: Failure) -> DeadLetter:
     """The dead letter of a record that must not be tried again."""
-    failure = Failure(error, why, first_failed_at=now, last_failed_at=now)
-    return DeadLetter(record, dead_letter(record, failure, config.dead_letter_topic, config.processor), error)
+    outgoing = dead_letter(record, failure, config.dead_letter_topic, config.processor)
+    return DeadLetter(record, outgoing, failure.error_class)

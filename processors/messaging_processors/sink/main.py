@@ -15,8 +15,11 @@ on, and the next attempt does only what is missing. A partition that is taken fr
 batch; whoever reads its records again finds the rows and repeats nothing that was recorded.
 """
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -30,14 +33,14 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.process import Runtime, turn
-from messaging_processors.runtime.records import next_offsets
+from messaging_processors.runtime.records import Failure, next_offsets
 from messaging_processors.runtime.watching import reporting, watch
 from messaging_processors.runtime.writing import DeadLetterWriter
 from messaging_processors.sink.batch import Batch
-from messaging_processors.sink.decoding import Item, decode, poison
+from messaging_processors.sink.decoding import DeadLetter, decode, poison
 from messaging_processors.sink.states import States
 from messaging_processors.sink.store import Store
-from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused, deadline
+from messaging_processors.sink.third_party import THIRD_PARTY, Answer, Provider, Refused
 
 BATCH_RECORDS = 500
 READ_SECONDS = 0.1
@@ -140,42 +143,39 @@ class Sink:
             return
         kept = self.store.keep(batch.unstored)
         self.runtime.health.back(database.DATABASE)
+        now = datetime.now(UTC)
         for key, why in kept.unstorable.items():
-            letter = poison(batch.items[key].record, self.config, datetime.now(UTC), "Unstorable", why)
-            batch.reject(letter, key)
+            failure = Failure("Unstorable", why, now, now)
+            batch.reject(poison(batch.items[key].record, self.config, failure), key)
         batch.learn(kept.states)
         self.states.tell({key: state for key, state in kept.states.items() if state is not MessageState.CHARGED})
 
     def _send(self, batch: Batch) -> Away | None:
         if not batch.unsent:
             return None
-        out_of_time = deadline(CALL_SECONDS)
-        attempt = self.provider.attempt(batch.unsent, lambda: out_of_time() or self.runtime.shutdown.is_set())
+        end = time.monotonic() + CALL_SECONDS
+        attempt = self.provider.attempt(batch.unsent, lambda: time.monotonic() >= end or self.runtime.shutdown.is_set())
         for key, answer in attempt.answers.items():
-            self._note(batch, batch.items[key], answer)
+            self._note(batch, key, answer)
+        batch.failed(attempt.failed, datetime.now(UTC))
         if attempt.answers and not attempt.away:
             self.runtime.health.back(THIRD_PARTY)
         return attempt.away
 
-    def _note(self, batch: Batch, item: Item, answer: Answer) -> None:
+    def _note(self, batch: Batch, key: UUID, answer: Answer) -> None:
         if not isinstance(answer, Refused):
-            batch.outcomes[item.message.id] = MessageState.SENT
+            batch.outcomes[key] = MessageState.SENT
             return
-        why = f"the third party answered HTTP {answer.status}"
-        letter = poison(item.record, self.config, datetime.now(UTC), "Refused", why)
-        batch.dead_letters.append(letter)
-        batch.outcomes[item.message.id] = MessageState.DEAD_LETTERED
+        failure = batch.refused(key, f"the third party answered HTTP {answer.status}", datetime.now(UTC))
+        batch.dead_letters.append(poison(batch.items[key].record, self.config, failure))
+        batch.outcomes[key] = MessageState.DEAD_LETTERED
 
     def _write_dead_letters(self, batch: Batch) -> None:
         """Before the outcomes: a message must not be dead-lettered in the database alone."""
-        if not batch.dead_letters:
-            return
-        self.dead_letters.write(letter.outgoing for letter in batch.dead_letters)
-        for letter in batch.dead_letters:
-            metrics.DEAD_LETTERS.labels(letter.error).inc()
-            at = letter.record
-            _log.warning("dead letter", topic=at.topic, partition=at.partition, offset=at.offset, error=letter.error)
-        batch.dead_letters.clear()
+        if batch.dead_letters:
+            self.dead_letters.write(
+                [(letter.outgoing, partial(_written, batch, letter)) for letter in batch.dead_letters]
+            )
 
     def _record(self, batch: Batch) -> None:
         if not batch.outcomes:
@@ -197,6 +197,16 @@ class Sink:
         self.reader.hold()
         wait = self._backoff.failed(away.retry_after)
         _log.warning("waiting for a dependency", dependency=away.dependency, why=away.why, wait=round(wait, 1))
+
+
+def _written(batch: Batch, letter: DeadLetter) -> None:
+    """The letter is written, and is not to be written again because another one could not be."""
+    if letter not in batch.dead_letters:  # reported late, after another attempt
+        return
+    batch.dead_letters.remove(letter)
+    metrics.DEAD_LETTERS.labels(letter.error).inc()
+    at = letter.record
+    _log.warning("dead letter", topic=at.topic, partition=at.partition, offset=at.offset, error=letter.error)
 
 
 def assemble(config: SinkConfig, runtime: Runtime) -> Sink:

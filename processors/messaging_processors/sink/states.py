@@ -12,7 +12,7 @@ _MOST = 10_000
 
 
 class States:
-    """The states of messages in Redis. What it could not be told, lest it keep an older state, it is told once back."""
+    """The states of messages in Redis. What it could not be told it is told once back."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache

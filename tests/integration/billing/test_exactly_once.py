@@ -3,7 +3,6 @@
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
@@ -11,7 +10,7 @@ from messaging_api.processor import BillingConfig
 from messaging_processors.runtime.records import Outgoing, next_offsets
 from messaging_processors.runtime.writing import NotCommitted
 from testkit.broker import Broker
-from testkit.charging import INPUTS, charged, feed
+from testkit.charging import INPUTS, charged, feed, feeding
 from testkit.loops import billing_pods, turn_until
 from testkit.processes import running
 from testkit.samples import a_billing_config
@@ -79,23 +78,13 @@ def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: Bill
 
 def test_members_that_come_and_go_charge_each_message_once(broker: Broker, config: BillingConfig) -> None:
     """Rebalances fall between and into reads, with records in hand."""
-    ids: list[str] = []
-    stop = Event()
-
-    def keep_feeding() -> None:
-        while not stop.wait(0.02):
-            ids.extend(feed(broker, 40))
-
-    feeding = Thread(target=keep_feeding)
-    feeding.start()
     with billing_pods(config, name="steady") as (steady,):
-        for visit in range(2):
-            with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
-                turn_until(partial(getattr, visitor.reader, "assigned"), visitor.step, steady.step)
-                for _ in range(5):
-                    visitor.step()
-                    steady.step()
-        stop.set()
-        feeding.join()
-        turn_until(lambda: len(charged(broker)) == len(ids), *[steady.step] * 5)
+        with feeding(broker) as ids:
+            for visit in range(2):
+                with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
+                    turn_until(partial(getattr, visitor.reader, "assigned"), visitor.step, steady.step)
+                    for _ in range(5):
+                        visitor.step()
+                        steady.step()
+        turn_until(lambda: broker.done(config.group_id, INPUTS) == len(ids), *[steady.step] * 5)
     assert charged(broker) == Counter(ids)

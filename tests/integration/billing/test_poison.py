@@ -3,13 +3,13 @@
 import ctypes
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
-import confluent_kafka
 import pytest
 
 from messaging_processors.runtime.records import LONGEST_ERROR
+from testkit import librdkafka
 from testkit.broker import Broker, Headers, Seen
+from testkit.charging import INPUTS
 from testkit.loops import BillingPod, billing_pods, turn_until
 from testkit.samples import DOMAINS, a_billing_config, an_accepted_message
 
@@ -55,8 +55,7 @@ def billing(broker: Broker) -> Iterator[list[BillingPod]]:
 
 def put_with_a_header_name_that_is_no_text(broker: Broker, topic: str) -> None:
     """What other clients can write and ours cannot: its C library is asked directly."""
-    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    library = ctypes.CDLL(str(next(folder.glob("librdkafka*.so*"))))
+    library = librdkafka.library()
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
     settings, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
     library.rd_kafka_conf_set(settings, b"bootstrap.servers", broker.bootstrap.encode(), said, 200)
@@ -72,11 +71,10 @@ def finish(broker: Broker, billing: list[BillingPod], count: int) -> None:
     """Turns both until their groups have all of `count` records behind them."""
     groups = [a_billing_config(domain, prefix=broker.prefix).group_id for domain in DOMAINS]
 
-    def done() -> bool:
-        offsets = [broker.committed(group, ("postpaid", "prepaid")).values() for group in groups]
-        return all(sum(offset for offset in group if offset > 0) == count for group in offsets)
+    def all_done() -> bool:
+        return all(broker.done(group, INPUTS) == count for group in groups)
 
-    turn_until(done, *[loop.step for loop in billing] * 3)
+    turn_until(all_done, *[loop.step for loop in billing] * 3)
 
 
 def dead_letters(broker: Broker) -> dict[str, list[Seen]]:

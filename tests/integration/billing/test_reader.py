@@ -23,8 +23,10 @@ def broker(kafka_bootstrap: str) -> Broker:
 @contextmanager
 def a_reader(broker: Broker) -> Iterator[Reader]:
     reader = Reader(Connection(broker.bootstrap, Health()), broker.name("group"), [broker.name("input")])
-    yield reader
-    reader.close()
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def put(broker: Broker, values: range) -> set[bytes]:

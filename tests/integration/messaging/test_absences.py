@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -25,29 +25,25 @@ Stores = dict[str, str]
 POSTPAID = "http-postpaid"
 
 
-class Posting:
-    """Posts with distinct bodies from ten threads, until told to stop."""
+@contextlib.contextmanager
+def posting(caller: Caller, account: str) -> Iterator[dict[str, httpx.Response]]:
+    """Posts with distinct bodies from ten threads, until the end of the block; the answer by the message's body."""
+    answers: dict[str, httpx.Response] = {}
+    stop = threading.Event()
 
-    def __init__(self, caller: Caller, account: str) -> None:
-        self._caller = caller
-        self._account = account
-        self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(10)
-        self._threads = [self._pool.submit(self._post) for _ in range(10)]
-        self.answers: dict[str, httpx.Response] = {}
-
-    def _post(self) -> None:
-        while not self._stop.wait(0.1):
+    def keep_posting() -> None:
+        while not stop.wait(0.1):
             body = str(uuid4())
-            self.answers[body] = self._caller.post(self._account, body)
+            answers[body] = caller.post(account, body)
 
-    def stop(self) -> dict[str, httpx.Response]:
-        """The answer by the message's body."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.result()
-        self._pool.shutdown()
-        return self.answers
+    with ThreadPoolExecutor(10) as pool:
+        threads = [pool.submit(keep_posting) for _ in range(10)]
+        try:
+            yield answers
+        finally:
+            stop.set()
+    for thread in threads:
+        thread.result()
 
 
 def refused_at_once(ask: Callable[[], httpx.Response]) -> bool:
@@ -76,18 +72,17 @@ def test_while_kafka_is_away_nothing_is_accepted_and_nothing_refused_is_written(
 ) -> None:
     caller = Caller(pod.url)
     account = caller.new_account("Postpaid")
-    posting = Posting(caller, account)
-    eventually(lambda: len(posting.answers) > 20)
-    come_back = vanish(kafka)
-    try:
-        eventually(lambda: refused_at_once(lambda: caller.post(account)), within=15)
-        eventually(lambda: "kafka" in pod.readiness().away, within=15)
-        assert not pod.readiness().ready
-    finally:
-        come_back()
-    eventually(lambda: caller.post(account).status_code == 202)
-    pod.await_ready()
-    answers = posting.stop()
+    with posting(caller, account) as answers:
+        eventually(lambda: len(answers) > 20)
+        come_back = vanish(kafka)
+        try:
+            eventually(lambda: refused_at_once(lambda: caller.post(account)), within=15)
+            eventually(lambda: "kafka" in pod.readiness().away, within=15)
+            assert not pod.readiness().ready
+        finally:
+            come_back()
+        eventually(lambda: caller.post(account).status_code == 202)
+        pod.await_ready()
     assert {answer.status_code for answer in answers.values()} <= {202, 503, 504}
     assert all(answer.headers["retry-after"] for answer in answers.values() if answer.status_code == 503)
     written = [json.loads(record.value() or b"")["body"] for record in records(kafka.address, POSTPAID)]

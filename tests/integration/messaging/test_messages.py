@@ -92,6 +92,13 @@ def test_a_message_is_told_from_its_row_when_redis_has_lost_it(
         assert cache.get(key) == first.content
 
 
+def test_a_state_that_may_still_change_is_not_put_into_redis(pod: Processor, postgres_url: str, redis_url: str) -> None:
+    message_id = store(postgres_url, "charged")
+    assert Caller(pod.url).message(message_id).json()["state"] == "charged"
+    with redis.Redis.from_url(redis_url) as cache:
+        assert cache.get(message_cache_key(message_id)) is None
+
+
 def test_redis_is_believed_before_the_row(pod: Processor, postgres_url: str, redis_url: str) -> None:
     message_id = store(postgres_url, "charged")
     with redis.Redis.from_url(redis_url) as cache:

@@ -18,6 +18,10 @@ def cache(redis_url: str) -> Cache:
     return Cache(redis_url, 60, Health())
 
 
+def always(_: MessageView) -> bool:
+    return True
+
+
 def test_what_was_read_before_a_change_does_not_replace_it(cache: Cache) -> None:
     key = f"message:{uuid4()}"
 
@@ -25,11 +29,11 @@ def test_what_was_read_before_a_change_does_not_replace_it(cache: Cache) -> None
         assert cache.put(key, SENT.model_dump_json())
         return CHARGED
 
-    assert read_through(cache, key, MessageView, read_while_a_sink_writes) == CHARGED
+    assert read_through(cache, key, MessageView, read_while_a_sink_writes, always) == CHARGED
     assert cache.get(key) == SENT.model_dump_json()
 
 
 def test_what_is_nowhere_is_not_remembered(cache: Cache) -> None:
     key = f"message:{uuid4()}"
-    assert read_through(cache, key, MessageView, lambda: None) is None
-    assert read_through(cache, key, MessageView, lambda: SENT) == SENT
+    assert read_through(cache, key, MessageView, lambda: None, always) is None
+    assert read_through(cache, key, MessageView, lambda: SENT, always) == SENT

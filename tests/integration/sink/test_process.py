@@ -1,5 +1,6 @@
 """A sink as its own process: what it says of its dependencies when nothing flows, and how it ends."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -29,15 +30,21 @@ def test_it_says_what_is_away_although_nothing_flows(
     sink: Processor, kafka: Service, postgres: Service, redis_service: Service
 ) -> None:
     redis_service.kill()
-    eventually(lambda: says(sink, True, "redis"), within=NOTICED_WITHIN)
-    postgres.stop()
-    eventually(lambda: says(sink, False, "redis", "database"), within=NOTICED_WITHIN)
-    postgres.start()
-    redis_service.start()
+    try:
+        eventually(lambda: says(sink, True, "redis"), within=NOTICED_WITHIN)
+        postgres.stop()
+        try:
+            eventually(lambda: says(sink, False, "redis", "database"), within=NOTICED_WITHIN)
+        finally:
+            postgres.start()
+    finally:
+        redis_service.start()
     eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
     kafka.pause()
-    eventually(lambda: says(sink, False, "kafka"), within=NOTICED_WITHIN)
-    kafka.resume()
+    try:
+        eventually(lambda: says(sink, False, "kafka"), within=NOTICED_WITHIN)
+    finally:
+        kafka.resume()
     eventually(lambda: says(sink, True), within=NOTICED_WITHIN)
 
 
@@ -46,7 +53,9 @@ def test_it_ends_in_order_when_it_is_told_to(sink: Processor) -> None:
     assert "messaging_records_consumed_total" in metrics
     sink.process.terminate()
     assert sink.process.wait(10) == 0
-    assert "partitions lost" in sink.log.read_text()
+    logged = [json.loads(line) for line in sink.log.read_text().splitlines()]
+    assert "partitions lost" in [line["event"] for line in logged]
+    assert {(line["topology"], line["processor"]) for line in logged} == {("user-api", "marketing")}
 
 
 def test_a_configuration_that_cannot_work_is_refused_by_name(config: SinkConfig, tmp_path: Path) -> None:

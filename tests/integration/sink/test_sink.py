@@ -1,40 +1,17 @@
 """A sink on real parts: every message is one row, one successful call and one state, whatever is away or repeated."""
 
 import json
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import pytest
 import redis
 
-from messaging_api.message import ChargedMessage
-from messaging_api.processor import SinkConfig
 from messaging_cli.local.process import Service
-from messaging_cli.local.third_party import Behaviour, ThirdParty
+from messaging_cli.local.third_party import Behaviour
 from messaging_processors.runtime.database import DATABASE
-from messaging_processors.sink.main import Sink
 from messaging_processors.sink.third_party import THIRD_PARTY
-from testkit.arriving import Ends
-from testkit.broker import Broker
+from testkit.arriving import Ends, finish, once, some_messages
 from testkit.loops import Sinks, turn_until
-from testkit.samples import a_charged_message
-
-
-@pytest.fixture
-def ends(broker: Broker, config: SinkConfig, postgres_url: str, redis_url: str, third_party: ThirdParty) -> Ends:
-    return Ends(broker, config, postgres_url, redis_url, third_party)
-
-
-def some_messages(count: int, accounts: int = 5) -> list[ChargedMessage]:
-    return [a_charged_message(f"account-{number % accounts}") for number in range(count)]
-
-
-def finish(ends: Ends, count: int, *sinks: Sink) -> None:
-    turn_until(lambda: ends.committed() == count, *[sink.step for sink in sinks] * 3)
-
-
-def once(charged: list[ChargedMessage]) -> Counter[str]:
-    return Counter(str(message.id) for message in charged)
 
 
 def test_a_message_becomes_a_row_a_call_and_a_state(ends: Ends, sinks: Sinks) -> None:
@@ -147,35 +124,12 @@ def test_the_third_party_says_when_to_come_back(ends: Ends, sinks: Sinks) -> Non
 
 
 def test_a_third_party_that_hangs_is_left_after_its_timeout(ends: Ends, sinks: Sinks) -> None:
-    ends.third_party.behaviour = Behaviour(delay=3)
+    ends.third_party.behaviour = Behaviour(delay=30)
     ends.put(some_messages(1))
-    sink = sinks.new()
+    third_party = ends.config.third_party.model_copy(update={"timeout": "1s"})
+    sink = sinks.new(ends.config.model_copy(update={"third_party": third_party}))
     turn_until(lambda: sink.waits_for == THIRD_PARTY, sink.step)
-    assert "ReadTimeout" in sink.runtime.health.readiness().away[THIRD_PARTY]
-
-
-def test_a_message_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_sent(ends: Ends, sinks: Sinks) -> None:
-    charged = some_messages(3, accounts=1)
-    ends.third_party.behaviour = Behaviour(status=422, ids=(str(charged[1].id),))
-    ends.put(charged)
-    finish(ends, 3, sinks.new())
-    assert ends.states(charged) == ends.cached(charged) == {"sent": 2, "dead-lettered": 1}
-    (letter,) = ends.broker.everything("marketing.dlq")
-    assert json.loads(letter.value or b"")["id"] == str(charged[1].id)
-    assert letter.header("dlq_error_message") == "the third party answered HTTP 422"
-
-
-def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
-    charged = some_messages(4)
-    unstorable = a_charged_message(body="a body with \0 in it")
-    ends.put([*charged[:2], unstorable, *charged[2:]])
-    for value in (b"{", b"", None, b'{"id": 7}'):
-        ends.broker.put("marketing", value)
-    ends.broker.flush()
-    finish(ends, 9, sinks.new())
-    assert ends.states(charged) == {"sent": 4}
-    assert ends.dead_letters() == ["InvalidMessage"] * 4 + ["Unstorable"]
-    assert ends.calls() == once(charged)
+    assert "no answer in " in sink.runtime.health.readiness().away[THIRD_PARTY]
 
 
 def test_a_database_that_is_away_is_waited_for(ends: Ends, sinks: Sinks, postgres: Service) -> None:
@@ -225,15 +179,13 @@ def test_what_was_sent_while_the_database_went_away_is_not_sent_again(
     assert ends.states(charged) == {"sent": 5}
 
 
-def test_redis_that_is_away_costs_nothing_and_is_told_later(ends: Ends, sinks: Sinks, redis_service: Service) -> None:
+def test_redis_that_is_away_stops_nothing_and_is_told_later(ends: Ends, sinks: Sinks, redis_service: Service) -> None:
     charged = some_messages(200)
     sink = sinks.new()
     redis_service.kill()
     try:
         ends.put(charged)
-        started = time.monotonic()
         finish(ends, 200, sink)
-        assert time.monotonic() - started < 20
         assert ends.states(charged) == {"sent": 200}
         assert "redis" in sink.runtime.health.readiness().away
     finally:

@@ -128,6 +128,15 @@ def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: Ap
     assert not passed.keys() & {"x-api-key", "authorization", "x-forwarded-for", "x-hop", "cookie"}
 
 
+@pytest.mark.parametrize("name", ["Accept", "Content-Type", "traceparent", "tracestate"])
+def test_a_header_that_is_not_ascii_does_not_pass_and_its_request_does(keys: ApiKeys, name: str) -> None:
+    upstream = Recorder()
+    headers = {b"X-API-Key": KEY.encode(), name.encode(): b"caf\xe9"}
+    answer = ask(keys, upstream, "POST", "/v1/messages", headers=headers, content=b"{}")
+    assert (answer.status_code, upstream.body) == (202, b"{}")
+    assert "caf" not in upstream.headers().get(name.lower(), "")
+
+
 def test_an_answer_passes_with_what_a_client_needs_and_nothing_else(keys: ApiKeys) -> None:
     answer = ask(keys, Recorder(), "POST", "/v1/messages", headers={"X-API-Key": KEY})
     assert (answer.status_code, answer.content) == (202, b"{}")

@@ -12,7 +12,7 @@ from messaging_api.message import AccountView, MessageState, MessageView
 from messaging_api.processor import MessagingConfig
 from messaging_api.topology import BillingType
 from messaging_processors.messaging import app
-from messaging_processors.messaging.accounts import Accounts
+from messaging_processors.messaging.accounts import Accounts, ChangeUnknown
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.publishing import FateUnknown, NotPublished, Publisher
@@ -41,7 +41,7 @@ class TwoAccounts(Accounts):
         billing_type = {"postpaid-1": BillingType.POSTPAID, "prepaid-1": BillingType.PREPAID}.get(account_id)
         return AccountView(id=account_id, billing_type=billing_type) if billing_type else None
 
-    def save(self, account: AccountView) -> None:
+    def save(self, account: AccountView, deadline: float) -> None:
         self.find(account.id)
 
 
@@ -189,6 +189,30 @@ def test_a_silent_database_asks_to_try_again_before_a_caller_gives_up(monkeypatc
     answer = ask("GET", "/v1/accounts/postpaid-1", accounts=accounts)
     silent.set_result(None)
     assert (problem(answer)["status"], answer.headers["retry-after"]) == (503, "1")
+
+
+def put_account(accounts: TwoAccounts) -> httpx.Response:
+    return ask("PUT", "/v1/accounts/a", accounts=accounts, json={"billingType": "Prepaid"})
+
+
+def test_a_change_that_may_have_been_made_is_unknown_and_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_the_connection(account: AccountView, deadline: float) -> None:
+        raise ChangeUnknown("lost under the commit")
+
+    accounts = TwoAccounts()
+    monkeypatch.setattr(accounts, "save", lose_the_connection)
+    answer = put_account(accounts)
+    assert (problem(answer)["status"], answer.headers.get("retry-after")) == (504, None)
+
+
+def test_a_change_that_nobody_answers_for_is_unknown_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent: Future[None] = Future()
+    accounts = TwoAccounts()
+    monkeypatch.setattr(app, "STORE_SECONDS", 0.1)
+    monkeypatch.setattr(accounts, "save", lambda _, __: silent.result())
+    answer = put_account(accounts)
+    silent.set_result(None)
+    assert (problem(answer)["status"], answer.headers.get("retry-after")) == (504, None)
 
 
 def test_a_message_is_found_or_expected() -> None:

@@ -1,11 +1,14 @@
 """When Kafka counts as away: judged by the state of connections, once a second, and by what fails."""
 
 import json
+import math
 
 import pytest
 
+from messaging_processors.runtime.backoff import LONGEST_WAIT
 from messaging_processors.runtime.connection import KAFKA, Connection
 from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.writing import ABORT_SECONDS, DEADLINE
 from testkit.clocks import Clock
 
 UP, DOWN = (json.dumps({"brokers": {"one": {"state": "DOWN"}, "two": {"state": state}}}) for state in ("UP", "INIT"))
@@ -57,12 +60,17 @@ def test_the_client_s_last_error_is_told(world: World) -> None:
     assert world.why == "kafka:9092: 1/1 brokers are down"
 
 
-def test_what_failed_is_not_forgotten_because_a_broker_is_connected(world: World) -> None:
+def test_what_fails_every_time_stays_away_until_the_next_attempt_can_have_failed(world: World) -> None:
     world.tick(UP)
     world.connection.failed("dead letters not written")
-    world.tick(UP, 9)
+    world.tick(UP, math.ceil(LONGEST_WAIT + 2 * DEADLINE + ABORT_SECONDS))
     assert world.why == "kafka:9092: dead letters not written"
+
+
+def test_what_failed_once_is_forgotten_although_nothing_was_tried_again(world: World) -> None:
     world.tick(UP)
+    world.connection.failed("dead letters not written")
+    world.tick(UP, 30)
     assert world.why == ""
 
 

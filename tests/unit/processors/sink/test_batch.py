@@ -1,9 +1,9 @@
 """The batch in hand: what is still to be done, and what is somebody else's by now."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from messaging_api.message import ChargedMessage, MessageState
-from messaging_processors.runtime.records import Record
+from messaging_processors.runtime.records import Failure, Record
 from messaging_processors.sink.batch import Batch
 from messaging_processors.sink.decoding import decode, poison
 from testkit.samples import a_charged_message, a_sink_config
@@ -66,9 +66,19 @@ def test_an_outcome_that_is_recorded_need_not_be_recorded_again() -> None:
 def test_a_message_that_cannot_be_stored_leaves_as_a_dead_letter() -> None:
     message = a_charged_message()
     batch = a_batch(message)
-    batch.reject(poison(batch.records[0], CONFIG, NOW, "Unstorable", "NUL"), message.id)
+    batch.reject(poison(batch.records[0], CONFIG, Failure("Unstorable", "NUL", NOW, NOW)), message.id)
     assert batch.unstored == []
     assert [letter.error for letter in batch.dead_letters] == ["Unstorable"]
+
+
+def test_a_refusal_tells_of_the_attempts_before() -> None:
+    message = a_charged_message()
+    batch = a_batch(message)
+    assert batch.refused(message.id, "no", NOW) == Failure("Refused", "no", NOW, NOW, attempts=1)
+    for minute in range(3):
+        batch.failed([message.id], NOW + timedelta(minutes=minute))
+    end = NOW + timedelta(hours=1)
+    assert batch.refused(message.id, "no", end) == Failure("Refused", "no", NOW, end, attempts=4)
 
 
 def test_a_lost_partition_takes_everything_of_its_own_with_it() -> None:
@@ -76,7 +86,8 @@ def test_a_lost_partition_takes_everything_of_its_own_with_it() -> None:
     batch = a_batch(theirs, ours, b"{", b"{")
     batch.learn({theirs.id: CHARGED, ours.id: CHARGED})
     batch.outcomes |= {theirs.id: SENT, ours.id: SENT}
+    batch.failed([theirs.id, ours.id], NOW)
     batch.forget([("marketing", 0)])
     assert {record.partition for record in batch.records} == {1}
-    assert [set(known) for known in (batch.items, batch.states, batch.outcomes)] == [{ours.id}] * 3
+    assert [set(known) for known in (batch.items, batch.states, batch.outcomes, batch.failures)] == [{ours.id}] * 4
     assert [letter.record.partition for letter in batch.dead_letters] == [1]

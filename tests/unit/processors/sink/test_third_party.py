@@ -1,10 +1,13 @@
 """What a third party's answers mean, and when calls stop."""
 
+import asyncio
 import json
+import socketserver
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -12,10 +15,11 @@ import pytest
 from messaging_api.message import ChargedMessage
 from messaging_api.topology import ThirdParty
 from messaging_processors.runtime.errors import Away
-from messaging_processors.sink.third_party import Attempt, Provider, Refused, Sent
+from messaging_processors.sink.third_party import Answer, Attempt, Provider, Refused, Sent
 from testkit.samples import a_charged_message
 
 Answering = Callable[[httpx.Request], httpx.Response]
+NEVER = "Fri, 31 Dec 99999999999 23:59:59 GMT"
 LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
 
 
@@ -54,25 +58,39 @@ def test_success_is_sent(status: int) -> None:
     assert attempt(always(status), [message]) == Attempt({message.id: Sent()})
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 410, 413, 422])
 def test_a_refusal_is_for_good(status: int) -> None:
     (message,) = several(1)
     assert attempt(always(status), [message]) == Attempt({message.id: Refused(status)})
 
 
-@pytest.mark.parametrize("status", [301, 401, 407, 408, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 407, 408, 409, 425, 429, 500, 502, 503, 504])
 def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
     made = attempt(always(status), several(1))
     assert (made.answers, made.away and made.away.why) == ({}, f"provider.example: HTTP {status}")
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None)]
+    ("said", "seconds"),
+    [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None), (NEVER, None)],
 )
 def test_it_says_when_to_come_back(said: str, seconds: float | None) -> None:
     made = attempt(lambda _: answer(503, {b"Retry-After": said.encode("latin-1")}), several(1))
     assert made.away
     assert made.away.retry_after == (pytest.approx(seconds, rel=0.05) if seconds is not None else None)
+
+
+def test_a_failure_that_says_nothing_does_not_hide_when_to_come_back() -> None:
+    first, second = several(2)
+
+    def ask_for_patience(request: httpx.Request) -> httpx.Response:
+        if request.headers["Idempotency-Key"] == str(first.id):
+            return answer(429, {b"Retry-After": b"7"})
+        return answer(500)
+
+    made = attempt(ask_for_patience, [first, second])
+    assert made.away
+    assert made.away.retry_after == 7
 
 
 def test_no_answer_is_the_third_party_s_fault_and_keeps_its_password_out_of_the_reason() -> None:
@@ -84,6 +102,45 @@ def test_no_answer_is_the_third_party_s_fault_and_keeps_its_password_out_of_the_
     assert made.away.why == "provider.example: ConnectError: refused"
 
 
+@contextmanager
+def dribbling(begin: bytes) -> Iterator[str]:
+    """A third party whose answer begins so and goes on byte by byte for ever; its URL."""
+    stop = Event()
+
+    class Dribble(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):
+                self.request.sendall(begin)
+                while not stop.wait(0.02):
+                    self.request.sendall(b"x")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Dribble) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            stop.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("begin", "answers", "why"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Endless: ", [], "127.0.0.1: no answer in 0.5 s"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", [Sent()], None),
+    ],
+)
+def test_an_answer_that_never_ends_is_waited_for_no_longer_than_one_that_never_comes(
+    begin: bytes, answers: list[Answer], why: str | None
+) -> None:
+    with dribbling(begin) as url, closing(Provider(ThirdParty(url=url, timeout="500ms"))) as provider:
+        made = provider.attempt(several(1), lambda: False)
+    assert (list(made.answers.values()), made.away and made.away.why) == (answers, why)
+
+
 def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
     first, second, third = (a_charged_message("account-1") for _ in range(3))
 
@@ -91,6 +148,23 @@ def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
         return answer(503 if request.headers["Idempotency-Key"] == str(second.id) else 200)
 
     assert attempt(stumble_over_second, [first, second, third]).answers == {first.id: Sent()}
+
+
+def test_accounts_are_served_at_once_but_no_more_than_allowed() -> None:
+    calls: list[str] = []
+
+    async def take(_: httpx.Request) -> httpx.Response:
+        calls.append("begun")
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        calls.append("done")
+        return answer(200)
+
+    config = ThirdParty(url="http://provider.example", max_in_flight=3)
+    with closing(Provider(config, httpx.MockTransport(take))) as provider:
+        provider.attempt(several(12), lambda: False)
+    in_flight = [calls[:end].count("begun") - calls[:end].count("done") for end in range(len(calls))]
+    assert max(in_flight) == 3
 
 
 def test_three_failures_in_a_row_end_the_attempt() -> None:
