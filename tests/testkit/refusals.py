@@ -169,11 +169,11 @@ _SPECS: dict[str, tuple[Callable[[Spec], object], str]] = {
     ),
     "min.insync.replicas that is no number": (
         lambda s: s["kafka"]["defaults"]["config"].update({"min.insync.replicas": "two"}),
-        "kafka.defaults.config: min.insync.replicas is above the replication factor or no number",
+        "spec: Invalid value: kafka.defaults.config: min.insync.replicas is above the replication factor or no number",
     ),
     "a topic's min.insync.replicas that is no number": (
         lambda s: s["topics"][2].update(config={"min.insync.replicas": "two"}),
-        "topics.config: min.insync.replicas is above the replication factor or no number",
+        "spec: Invalid value: topics.config: min.insync.replicas is above the replication factor or no number",
     ),
     "a topic's setting without a name": (
         lambda s: s["topics"][1].update(config={"": "x", "retention.ms": "1"}),
