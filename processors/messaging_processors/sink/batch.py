@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from messaging_api.message import ChargedMessage, MessageState
-from messaging_processors.runtime.records import Failure, Position, Record
+from messaging_api.message import ChargedMessage, DeadLetterHeader, MessageState
+from messaging_processors.runtime.records import Failure, Position, Record, header
 from messaging_processors.sink.decoding import DeadLetter, Item
 
 
@@ -37,6 +37,11 @@ class Batch:
     def unstored(self) -> list[ChargedMessage]:
         """Messages that the database was not asked about."""
         return [item.message for key, item in self.items.items() if key not in self.states]
+
+    @property
+    def replayed(self) -> set[UUID]:
+        """Messages that somebody put back from the dead letters."""
+        return {key for key, item in self.items.items() if header(item.record.headers, DeadLetterHeader.ATTEMPTS)}
 
     @property
     def unsent(self) -> list[ChargedMessage]:

@@ -141,7 +141,7 @@ class Sink:
     def _keep(self, batch: Batch) -> None:
         if not batch.unstored:
             return
-        kept = self.store.keep(batch.unstored)
+        kept = self.store.keep(batch.unstored, batch.replayed)
         self.runtime.health.back(database.DATABASE)
         now = datetime.now(UTC)
         for key, why in kept.unstorable.items():

@@ -3,7 +3,7 @@
 Raises `Away` when the database is. A row stands for a message that arrived here, whether it was read once or often.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -33,6 +33,10 @@ _INSERT = text(
     " ON CONFLICT (id) DO NOTHING"
 )
 _STATES = text("SELECT id, state FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
+_REOPEN = text(
+    f"UPDATE messages SET state = '{MessageState.CHARGED}', updated_at = now()"
+    f" WHERE id = ANY(CAST(:ids AS uuid[])) AND state = '{MessageState.DEAD_LETTERED}'"
+)
 _ADVANCE = text(
     "UPDATE messages SET state = news.state, updated_at = now()"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[])) AS news(id, state)"
@@ -66,10 +70,15 @@ class Store:
         """Ends the connections."""
         self._engine.dispose()
 
-    def keep(self, messages: Sequence[ChargedMessage]) -> Kept:
-        """Stores what is not there yet as charged, and tells the state of all."""
+    def keep(self, messages: Sequence[ChargedMessage], replayed: Collection[UUID] = ()) -> Kept:
+        """Stores what is not there yet as charged, and tells the state of all.
+
+        A message that somebody put back from the dead letters is open again: the only way back for a state.
+        """
         try:
             with transaction(self._engine) as connection:
+                if replayed:
+                    connection.execute(_REOPEN, {"ids": sorted(replayed)})
                 return Kept(_insert(connection, messages))
         except (exc.DataError, exc.IntegrityError) as error:
             if len(messages) == 1:
@@ -77,7 +86,7 @@ class Store:
         # One row spoils the whole statement: find out which.
         kept = Kept()
         for message in messages:
-            alone = self.keep([message])
+            alone = self.keep([message], {message.id} & {*replayed})
             kept.states |= alone.states
             kept.unstorable |= alone.unstorable
         return kept

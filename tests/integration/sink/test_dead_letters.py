@@ -2,6 +2,7 @@
 
 import json
 
+from messaging_api.message import DeadLetterHeader
 from messaging_cli.local.third_party import Behaviour
 from messaging_processors.runtime.connection import KAFKA
 from testkit.arriving import Ends, finish, once, some_messages
@@ -31,6 +32,24 @@ def test_a_refusal_after_failures_counts_them(ends: Ends, sinks: Sinks) -> None:
     (letter,) = ends.broker.everything("marketing.dlq")
     assert letter.header("dlq_attempts") == str(len(ends.third_party.records))
     assert letter.header("dlq_first_failed_at") < letter.header("dlq_last_failed_at")
+
+
+def test_a_dead_letter_that_is_put_back_is_sent(ends: Ends, sinks: Sinks) -> None:
+    """`mtop dlq replay` leaves the count of attempts on the record; without it a second delivery sends nothing."""
+    (message,) = some_messages(1)
+    ends.third_party.behaviour = Behaviour(status=422)
+    ends.put([message])
+    sink = sinks.new()
+    finish(ends, 1, sink)
+    ends.third_party.behaviour = Behaviour()
+    ends.put([message])
+    finish(ends, 2, sink)
+    assert ends.states([message]) == ends.cached([message]) == {"dead-lettered": 1}
+    ends.broker.put("marketing", message.model_dump_json().encode(), [(DeadLetterHeader.ATTEMPTS, b"1")])
+    ends.broker.flush()
+    finish(ends, 3, sink)
+    assert ends.states([message]) == ends.cached([message]) == {"sent": 1}
+    assert ends.calls() == once([message])
 
 
 def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
