@@ -60,32 +60,46 @@ def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, proces
 
     Gives the transactional id, which nobody uses again: pods' names are never given twice.
     """
-    group = f"{NAMESPACE}.{TOPOLOGY}.{processor}"
+    return eventually(_Hunt(cluster, topics, lag, processor, output).caught, within=180)
 
-    def is_inside(transactional_id: str) -> bool:
-        """Kafka's own tool comes last: it takes a second."""
-        is_open = not topics.is_settled(output) and lag.of(group, ["postpaid", "prepaid"]) > 0
-        return is_open and topics.holds_open_records(output, topics.transaction(transactional_id))
 
-    def steps_inside(pod: Pod) -> bool:
-        for _ in range(STEPS):
-            pod.step()
-            if is_inside(f"{group}.{pod.name}"):
-                return True
-        return False
+@dataclass(frozen=True)
+class _Hunt:
+    """For the moment inside a transaction: the pod is stopped, runs a step, is looked at, runs a step."""
 
-    def caught() -> str:
-        running = pods(cluster, f"app.kubernetes.io/name={processor}")
-        assert running, f"no pod of {processor} is running"
+    cluster: Cluster
+    topics: Topics
+    lag: Lag
+    processor: str
+    output: str
+
+    @property
+    def group(self) -> str:
+        return f"{NAMESPACE}.{TOPOLOGY}.{self.processor}"
+
+    def caught(self) -> str:
+        """The transactional id of a pod that was killed; empty if none was, and then it runs on."""
+        running = pods(self.cluster, f"app.kubernetes.io/name={self.processor}")
+        assert running, f"no pod of {self.processor} is running"
         pod = running[-1]
         with ExitStack() as thawing:
             thawing.callback(pod.signal, "CONT")
             pod.signal("STOP")
-            if not steps_inside(pod):
+            if not self._steps_inside(pod):
                 return ""
             pod.signal("KILL")
             thawing.pop_all()
-        cluster.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--grace-period=0", "--force")
-        return f"{group}.{pod.name}"
+        self.cluster.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--grace-period=0", "--force")
+        return f"{self.group}.{pod.name}"
 
-    return eventually(caught, within=180)
+    def _steps_inside(self, pod: Pod) -> bool:
+        for _ in range(STEPS):
+            pod.step()
+            if self._is_inside(f"{self.group}.{pod.name}"):
+                return True
+        return False
+
+    def _is_inside(self, transactional_id: str) -> bool:
+        """Kafka's own tool comes last: it takes a second."""
+        is_open = not self.topics.is_settled(self.output) and self.lag.of(self.group, ["postpaid", "prepaid"]) > 0
+        return is_open and self.topics.holds_open_records(self.output, self.topics.transaction(transactional_id))
