@@ -103,18 +103,22 @@ def create(engine: Engine, tools: Tools, node_image: str, inputs: str) -> BedSta
         inputs=inputs,
         **asdict(tools),
     )
-    policy = shutil.copy(MANIFESTS / "audit-policy.yaml", folder)
-    template = Template((MANIFESTS / "kind.yaml").read_text())
-    config = template.substitute(asdict(state.ports), audit=audit, policy=policy)
     if not engine.pulls:
         ensure_network()
     run(
         *(tools.kind, "create", "cluster", "--name", state.cluster, "--image", node_image),
         *("--kubeconfig", state.kubeconfig, "--config", "-", "--wait", "3m"),
-        stdin=config,
+        stdin=configuration(folder, state.ports, audit),
     )
     state.save()
     return state
+
+
+def configuration(folder: Path, ports: Ports, audit: Path) -> str:
+    """What kind is told; the node mounts the audit policy from a copy that stays with the cluster."""
+    policy = shutil.copy(MANIFESTS / "audit-policy.yaml", folder)
+    template = Template((MANIFESTS / "kind.yaml").read_text())
+    return template.substitute(asdict(ports), audit=audit, policy=policy)
 
 
 def ensure_network() -> None:

@@ -123,13 +123,31 @@ def java(main_class: str, *arguments: str | Path, heap: str = "512m") -> list[st
     ]
 
 
+ONE_BROKER = {
+    "node.id": "1",
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    # Everything internal has one replica, and few partitions to start with.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "5",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "5",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+    "metadata.max.idle.interval.ms": "5000",  # idle work that nobody needs
+    # After SIGKILL the broker waits for its own former session to end before it is back.
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "500",
+}
+
+
 def write_properties(folder: Path, listeners: dict[str, tuple[str, str]], controller: str) -> Path:
     """`listeners`: name → address to bind, address to advertise."""
-    values = {
-        "node.id": "1",
-        "process.roles": "broker,controller",
+    places = {
         "controller.quorum.voters": f"1@{controller}",
-        "controller.listener.names": "CONTROLLER",
         "listeners": ",".join(
             [f"{name}://{bind}" for name, (bind, _) in listeners.items()] + [f"CONTROLLER://{controller}"]
         ),
@@ -137,24 +155,10 @@ def write_properties(folder: Path, listeners: dict[str, tuple[str, str]], contro
         "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in [*listeners, "CONTROLLER"]),
         "inter.broker.listener.name": next(iter(listeners)),
         "log.dirs": str(folder / "kafka-data"),
-        # One broker: everything internal has one replica, and few partitions to start with.
-        "offsets.topic.replication.factor": "1",
-        "offsets.topic.num.partitions": "5",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "transaction.state.log.num.partitions": "5",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
-        "group.initial.rebalance.delay.ms": "0",
-        "auto.create.topics.enable": "false",
-        "metadata.max.idle.interval.ms": "5000",  # idle work that nobody needs
-        # After SIGKILL the broker waits for its own former session to end before it is back.
-        "broker.session.timeout.ms": "4000",
-        "broker.heartbeat.interval.ms": "500",
     }
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "kafka.properties"
-    properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    properties.write_text("".join(f"{key}={value}\n" for key, value in (ONE_BROKER | places).items()))
     return properties
 
 

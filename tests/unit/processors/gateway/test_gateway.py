@@ -5,6 +5,7 @@ be-messaging is a plain TCP server here, because connections are what is tried; 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -68,9 +69,9 @@ async def stays_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     await reader.read()
 
 
-def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **request: object) -> httpx.Response:
-    """The gateway's answer in front of `upstream`; None: nothing listens there."""
-
+@asynccontextmanager
+async def listening(upstream: Conversation | None) -> AsyncIterator[int]:
+    """The port of `upstream`, all of whose conversations come to their end; None: nothing listens there."""
     talks: list[asyncio.Task[None] | None] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,22 +81,25 @@ def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **
         writer.close()
         await writer.wait_closed()
 
-    async def conversation() -> httpx.Response:
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        if upstream is None:
-            server.close()
-        app = create_app(keys, f"http://127.0.0.1:{port}")
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://gateway"
-            ) as client,
-        ):
-            answer = await client.request(method, path, **request)  # type: ignore[arg-type]
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if upstream is None:
         server.close()
-        await asyncio.gather(*filter(None, talks))
-        return answer
+    yield port
+    server.close()
+    await asyncio.gather(*filter(None, talks))
+
+
+def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **request: object) -> httpx.Response:
+    """The gateway's answer in front of `upstream`."""
+
+    async def conversation() -> httpx.Response:
+        async with listening(upstream) as port:
+            app = create_app(keys, f"http://127.0.0.1:{port}")
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+            async with app.router.lifespan_context(app), client:
+                return await client.request(method, path, **request)  # type: ignore[arg-type]
 
     return asyncio.run(conversation())
 
