@@ -74,15 +74,13 @@ unit: venv ## pure functions, under 10 s
 contract: venv ## what operator and processors agree on
 	$(BIN)/pytest -q tests/contract
 
-.PHONY: integration integration-billing integration-others
-integration: venv ## real Kafka, PostgreSQL, Redis; two runs at a time, each with services of its own
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-billing integration-others
+INTEGRATION := $(patsubst tests/integration/%/,integration-%,$(wildcard tests/integration/*/))
+.PHONY: integration $(INTEGRATION)
+integration: venv ## real Kafka, PostgreSQL, Redis; three runs at a time, each with services of its own: most of it is waiting
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(INTEGRATION)
 
-integration-billing:
-	$(BIN)/pytest -q tests/integration/billing
-
-integration-others:
-	$(BIN)/pytest -q tests/integration --ignore=tests/integration/billing
+$(INTEGRATION): integration-%:
+	$(BIN)/pytest -q tests/integration/$*
 
 .PHONY: chart
 chart: venv ## what the Helm chart renders

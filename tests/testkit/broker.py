@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -14,6 +14,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
     ResourceType,
 )
+
+from testkit.waiting import must_answer
 
 Headers = Sequence[tuple[str, str | bytes | None]]
 
@@ -105,6 +107,7 @@ class Broker:
         """How many records the group has behind it, of topics that nobody writes to in transactions."""
         return sum(offset for offset in self.committed(group, topics).values() if offset > 0)
 
+    @must_answer(KafkaException)
     def committed(self, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """What the group has done, by topic (as the test calls it) and partition."""
         consumer = self._consumer("read_committed", group)
@@ -120,6 +123,7 @@ class Broker:
         consumer.commit(offsets=places, asynchronous=False)
         consumer.close()
 
+    @must_answer(KafkaException)
     def _ends(self, topic: str, isolation: str) -> list[int]:
         consumer = self._consumer(isolation)
         ends = [

@@ -84,16 +84,26 @@ class Mtop:
 
 
 @contextmanager
+def an_up() -> Iterator[int]:
+    """The process of a local run, as far as others look at it: at its command line, once it has one."""
+    with subprocess.Popen(
+        ["sh", "-c", "echo; read _", "up", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process.pid
+        process.communicate(b"\n")
+
+
+@contextmanager
 def a_local_run(name: str, spec: dict[str, Any], kafka: str) -> Iterator[FakeRun]:
     """On this machine as long as the test wants; the cache folder is the test's own."""
     spec["kafka"]["bootstrapServers"] = kafka
-    # What a run is recognised by is its command line.
-    with subprocess.Popen(["sh", "-c", "read _", "up", "-"], stdin=subprocess.PIPE) as process:
+    with an_up() as pid:
         folder = folder_of(name)
         folder.mkdir(parents=True)
         nowhere = "http://127.0.0.1:9"
-        LocalRun(name, NAMESPACE, "topology.yaml", process.pid, nowhere, "key", kafka, "", "", nowhere).save()
+        LocalRun(name, NAMESPACE, "topology.yaml", pid, nowhere, "key", kafka, "", "", nowhere).save()
         fake = FakeRun(name, spec, folder)
         fake.write_status(TopologyStatus())
         yield fake
-        process.communicate(b"\n")

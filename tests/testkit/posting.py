@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx
-from confluent_kafka import Consumer, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from testkit.waiting import eventually, must_answer
 
 SILENT = 15.0
 
@@ -40,14 +41,20 @@ class Caller:
 
 def records(bootstrap: str, topic: str) -> list[Message]:
     """All of a topic's records, as a new group would read them."""
-    partitions = AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, timeout=10).topics[topic].partitions
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"test-{uuid4()}", "enable.auto.commit": False})
     try:
-        ends = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions}
-        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        ends = eventually(lambda: _ends(consumer, topic))
+        consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         found: list[Message] = []
         while len(found) < sum(ends.values()):
             found += [message for message in consumer.consume(500, 0.2) if message.error() is None]
         return found
     finally:
         consumer.close()
+
+
+@must_answer(KafkaException)
+def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
+    """How far each partition goes; a broker that is just back may not lead it yet."""
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    return {number: consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions}

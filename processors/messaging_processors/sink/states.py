@@ -23,7 +23,8 @@ class States:
         self._cache.probe()
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Tells what is still to be told, if Redis hears it now, and ends the connections."""
+        self.tell({})
         self._cache.close()
 
     def tell(self, states: Mapping[UUID, MessageState]) -> None:

@@ -1,7 +1,6 @@
 """`mtop send` and `mtop accounts` as people see them: what is printed, and one line for every mistake."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from messaging_cli.app import run
 from messaging_cli.local.services import free_port
 from messaging_cli.local.state import LocalRun, folder_of
 from testkit.gateways import KEY, FakeGateway, fake_gateway, problem
+from testkit.local_runs import an_up
 from testkit.topologies import EXAMPLE_FILE
 
 MIX = str(Path(__file__).parents[3] / "examples/traffic.yaml")
@@ -30,10 +30,8 @@ def _no_runs_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def up() -> Iterator[int]:
-    """The process of a local run, as far as others look at it."""
-    with subprocess.Popen(["sh", "-c", "read _", "up", "-"], stdin=subprocess.PIPE) as process:
-        yield process.pid
-        process.communicate(b"\n")
+    with an_up() as pid:
+        yield pid
 
 
 def a_run(topology: str, pid: int, gateway: FakeGateway) -> None:
