@@ -67,7 +67,7 @@ check: venv ## lint, types, import rules, generated files up to date
 	$(BIN)/mtop graph -f $(EXAMPLE) -o svg | diff -q - $(PICTURE) || { echo "$(PICTURE) is not what $(EXAMPLE) says: run make graph"; exit 1; }
 
 .PHONY: unit
-unit: venv ## pure functions, under 10 s
+unit: venv ## functions and commands without services, half a minute
 	$(BIN)/pytest -q tests/unit
 
 .PHONY: contract
