@@ -1,6 +1,7 @@
 """`mtop up` as people use it: a topology on real parts, edited while it runs, ended in three ways."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -195,6 +196,20 @@ def test_what_a_killed_run_leaves_is_cleaned_up(home: Path) -> None:
     assert (down.returncode, down.stdout.startswith(f"{TOPOLOGY} was not up; ended ")) == (0, True), down
     assert leftovers.marked(folder) == []
     assert not folder.exists()
+
+
+def test_ctrl_c_twice_kills(home: Path) -> None:
+    """A process that does not obey holds nobody up: a frozen one cannot end in order."""
+    up = Up(home)
+    eventually(lambda: up.said("is up: topics 11/11, processors 8/8"), within=90)
+    folder = up.run.folder
+    (frozen,) = processes(up.run)["marketing"]
+    os.kill(frozen, signal.SIGSTOP)
+    up.process.send_signal(signal.SIGINT)
+    eventually(lambda: up.said("ending; Ctrl-C again kills"))
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(10) == 130
+    assert leftovers.marked(folder) == []
 
 
 REFUSED = {
