@@ -1,5 +1,6 @@
 """The real services as fixtures: one of each a run, started on first use, on free ports, gone at the end."""
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis  # here, since its pytest plugin does at the very end, too deep a stack for Python 3.11.7's parser
@@ -14,6 +15,9 @@ from messaging_cli.local.third_party import third_party as running_third_party
 # A machine that is busy with something else proves nothing wrong.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+# What a shell starts in the background ignores Ctrl-C, and so would everything that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
