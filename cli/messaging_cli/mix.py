@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from messaging_api.base import Domain, Model
 from messaging_api.message import AccountId, MessageRequest
-from messaging_api.topology import BillingType, TopologySpec
+from messaging_api.topology import BillingType
 from messaging_cli.errors import CliError
+from messaging_cli.sources import spec_of
 
 T = TypeVar("T")
 Weight = Annotated[int, Field(ge=1, le=1000)]
@@ -95,10 +96,7 @@ def mix_of(document: object, source: str) -> Mix:
 
 def mix_for(topology: Mapping[str, Any], source: str) -> Mix:
     """Traffic for all domains and billing types of a MessagingTopology, all alike."""
-    try:
-        spec = TopologySpec.model_validate(topology.get("spec"))
-    except ValidationError as error:
-        raise CliError(f"{source}: {_complaint(error)}") from error
+    spec = spec_of(topology, source)
     return Mix(
         domains={billing.domain: 1 for billing in spec.billing},
         billing_types={route.billing_type: 1 for route in spec.messaging.routes},

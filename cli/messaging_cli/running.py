@@ -18,7 +18,7 @@ from messaging_api.status import TopologyStatus
 from messaging_api.topology import TopologySpec
 from messaging_cli.errors import CliError
 from messaging_cli.local import state
-from messaging_cli.sources import Document, read_cluster
+from messaging_cli.sources import Document, read_cluster, spec_of
 from messaging_operator.clients.processes import STATUS_FILE
 from messaging_operator.desired.processors import desired_processors
 from messaging_operator.errors import ResourceError
@@ -41,7 +41,7 @@ class Running:
     @cached_property
     def spec(self) -> TopologySpec:
         """What is declared."""
-        return _spec(self.key, self.document)
+        return spec_of(self.document, self.key.name)
 
     @property
     def status(self) -> TopologyStatus:
@@ -73,7 +73,7 @@ def find(name: str, namespace: str | None, kafka: str | None) -> Running:
     if namespace:
         document = read_cluster(namespace, name)
         key = TopologyKey(namespace, name)
-        return Running(key, document, kafka or _spec(key, document).kafka.bootstrap_servers)
+        return Running(key, document, kafka or spec_of(document, name).kafka.bootstrap_servers)
     run = state.load(name)
     if run is None:
         here = ", ".join(run.topology for run in state.running()) or "nothing"
@@ -90,12 +90,3 @@ def read_status(folder: Path) -> Document:
     except FileNotFoundError as error:
         raise CliError(f"{folder.name} is not up yet: try again when mtop up says that it is") from error
     return document
-
-
-def _spec(key: TopologyKey, document: Document) -> TopologySpec:
-    try:
-        return TopologySpec.model_validate(document["spec"])
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        field = ".".join(map(str, fault["loc"]))
-        raise CliError(f"{key.name}: spec.{field}: {fault['msg']}: mtop validate says more") from error

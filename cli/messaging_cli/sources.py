@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from pydantic import ValidationError
 
 from messaging_api.base import API_VERSION, KIND
+from messaging_api.topology import TopologySpec
 from messaging_cli.errors import CliError
 
 Document = Mapping[str, Any]
@@ -51,6 +53,16 @@ def read_file(path: Path) -> Document:
         found = f"{document.get('apiVersion')} {document.get('kind')}"
         raise CliError(f"{path}: expected {API_VERSION} {KIND}, found {found}")
     return dict(document)
+
+
+def spec_of(document: Document, source: str) -> TopologySpec:
+    """What the document declares; raises `CliError` that names `source` and the first field that is wrong."""
+    try:
+        return TopologySpec.model_validate(document.get("spec"))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(map(str, ("spec", *fault["loc"])))
+        raise CliError(f"{source}: {field}: {fault['msg']}; mtop validate says more") from error
 
 
 def read_cluster(namespace: str, name: str) -> Document:

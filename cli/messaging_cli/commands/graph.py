@@ -5,11 +5,9 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from messaging_api.topology import TopologySpec
 from messaging_cli.errors import CliError
-from messaging_cli.sources import Document, File, Name, Namespace, Source
+from messaging_cli.sources import Document, File, Name, Namespace, Source, spec_of
 from messaging_operator.errors import ResourceError
 from messaging_operator.graph.mermaid import mermaid
 from messaging_operator.graph.model import Graph, topology_graph
@@ -39,10 +37,6 @@ def graph(
 
 def _graph(document: Document, source: str) -> Graph:
     try:
-        return topology_graph(TopologySpec.model_validate(document.get("spec")))
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        field = ".".join(map(str, ("spec", *fault["loc"])))
-        raise CliError(f"{source}: {field}: {fault['msg']}; mtop validate says more") from error
+        return topology_graph(spec_of(document, source))
     except ResourceError as error:
         raise CliError(f"{source}: spec: {error}") from error

@@ -17,8 +17,8 @@ from messaging_cli.local.stack import Addresses
 from messaging_cli.local.up import Session, Wishes, session, stopping
 from messaging_cli.local.up import down as end_run
 from messaging_cli.output import console
+from messaging_cli.planning import check
 from messaging_cli.sources import Document, read_file
-from messaging_cli.validation.topology import violations
 
 _TURN_SECONDS = 0.1
 _DEMO_SECONDS, _DEMO_RATE = 20.0, 100.0
@@ -65,9 +65,7 @@ def down(name: Annotated[str, typer.Argument(help="The topology; not needed wher
 def valid(file: Path, old: Document | None = None) -> Document:
     """The topology of the file; raises `CliError` that names the first field that is wrong."""
     document = read_file(file)
-    if found := violations(document, old):
-        more = f" (and {len(found) - 1} more: mtop validate -f {file})" if len(found) > 1 else ""
-        raise CliError(f"{file}: {found[0].field}: {found[0].message}{more}")
+    check(document, str(file), old)
     return document
 
 

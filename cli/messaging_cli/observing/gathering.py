@@ -20,9 +20,9 @@ from messaging_cli.kafka import Offsets, Partition
 from messaging_cli.local import state
 from messaging_cli.observing.snapshot import Counters, Log, Processor, Replica, Snapshot, Topic, count, lag
 from messaging_cli.running import Running, find
+from messaging_operator.clients.processes import PROCESSES_FILE
 from messaging_operator.desired.topics import desired_topics
 
-PROCESSES_FILE = "processes.json"
 _ANSWER_SECONDS = 1.0
 _AT_A_TIME = 16
 

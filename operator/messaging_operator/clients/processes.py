@@ -37,6 +37,7 @@ _CONFIG: TypeAdapter[AnyProcessorConfig] = TypeAdapter(AnyProcessorConfig)
 _HOST = "127.0.0.1"
 OBJECTS_FILE = "objects.json"
 STATUS_FILE = "status.json"
+PROCESSES_FILE = "processes.json"
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ class Processes:
             }
             for pod in self._pods
         ]
-        _replace(self.around.folder / "processes.json", json.dumps(pods, indent=1))
+        _replace(self.around.folder / PROCESSES_FILE, json.dumps(pods, indent=1))
 
 
 def _pod_manifest(pod: Pod) -> Manifest:

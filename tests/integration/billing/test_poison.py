@@ -55,7 +55,7 @@ def billing(broker: Broker) -> Iterator[list[BillingPod]]:
 
 def put_with_a_header_name_that_is_no_text(broker: Broker, topic: str) -> None:
     """What other clients can write and ours cannot: its C library is asked directly."""
-    library = librdkafka.library()
+    library = librdkafka.loaded()
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
     settings, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
     library.rd_kafka_conf_set(settings, b"bootstrap.servers", broker.bootstrap.encode(), said, 200)
