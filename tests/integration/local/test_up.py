@@ -75,6 +75,7 @@ def up(home: Path, kafka_bootstrap: str) -> Iterator[Up]:
     eventually(lambda: up.said("is up: topics 11/11, processors 8/8"), within=90)
     yield up
     up.process.kill()
+    up.process.wait()
     leftovers.end(state.folder_of(TOPOLOGY))
 
 
