@@ -35,11 +35,12 @@ class Layer:
         return FOLDER / f"{self.name}.txt"
 
 
-SHARED = Layer("shared", ("processor", "billing"))  # all of billing's, so that its image has no layer of its own
-SINK = Layer("sink", ("sink",), (SHARED,))
-GATEWAY = Layer("gateway", ("gateway",), (SHARED, SINK))
+SHARED = Layer("shared", ("processor",))
+STORE = Layer("store", ("store", "billing"), (SHARED,))  # all of billing's, so that its image has no layer of its own
+SINK = Layer("sink", ("sink",), (SHARED, STORE))
+GATEWAY = Layer("gateway", ("gateway",), (SHARED, STORE, SINK))
 OPERATOR = Layer("operator", ("operator",), (SHARED,))
-LAYERS = (SHARED, SINK, GATEWAY, OPERATOR)
+LAYERS = (SHARED, STORE, SINK, GATEWAY, OPERATOR)
 
 
 def pins(lock: str) -> dict[str, str]:

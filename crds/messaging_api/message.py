@@ -6,20 +6,24 @@ Kafka records carry the CloudEvents 1.0 Kafka binding in binary mode (`ce_*` hea
 
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from messaging_api.base import Currency, Domain, Model, Money
+from messaging_api.access import Tenant
+from messaging_api.account import AccountId
+from messaging_api.base import Currency, Domain, Duration, Model, Money
 from messaging_api.topology import BillingType
 
-AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164, with the plus sign.")]
 
 ACCEPTED_TYPE = "dev.messagingtopology.message.accepted"
-CHARGED_TYPE = "dev.messagingtopology.message.charged"
+RECEIPT_TYPE = "dev.messagingtopology.message.receipt"
 ID_HEADER = "ce_id"
+TYPE_HEADER = "ce_type"
+IDEMPOTENCY_HEADER = "idempotency-key"
 DOMAIN_HEADER = "domain"
 TRACE_HEADER = "traceparent"
 DEAD_LETTER_PREFIX = "dlq_"
@@ -46,12 +50,34 @@ class DeadLetterHeader(StrEnum):
 
 
 class MessageState(StrEnum):
-    """States only move forward."""
+    """States only move forward:
+
+    accepted → charged → sent → delivered | failed
+    accepted → refused | expired
+    charged → expired | dead-lettered
+    """
 
     ACCEPTED = "accepted"
     CHARGED = "charged"
+    REFUSED = "refused"
+    """Not charged, not sent; the reason says why."""
+    EXPIRED = "expired"
+    """Its time was over before it was sent."""
     SENT = "sent"
+    """The third party took it."""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """The third party's receipt says that it never arrived."""
     DEAD_LETTERED = "dead-lettered"
+
+    @property
+    def rank(self) -> int:
+        """A state may only be replaced by one of a higher rank."""
+        return _RANKS[self]
+
+
+_RANKS = {MessageState.ACCEPTED: 0, MessageState.CHARGED: 1, MessageState.DELIVERED: 3, MessageState.FAILED: 3}
+_RANKS |= {state: 2 for state in MessageState if state not in _RANKS}
 
 
 class MessageRequest(Model):
@@ -61,6 +87,9 @@ class MessageRequest(Model):
     domain: Domain
     to: PhoneNumber
     body: Annotated[str, Field(min_length=1, max_length=1600, pattern=r"^[^\x00]*$")]  # PostgreSQL stores no NUL
+    valid_for: Annotated[
+        Duration | None, Field(description="After that the message is not sent any more; else its domain's own time.")
+    ] = None
 
 
 class MessageView(Model):
@@ -68,54 +97,101 @@ class MessageView(Model):
 
     id: UUID
     state: MessageState
+    reason: str = ""
 
 
-class AccountRequest(Model):
-    """The body of `PUT /v1/accounts/{id}`."""
+class ReceiptStatus(StrEnum):
+    """How a message that was sent ended."""
 
-    billing_type: BillingType
-
-
-class AccountView(Model):
-    """What the account calls answer."""
-
-    id: AccountId
-    billing_type: BillingType
+    DELIVERED = "delivered"
+    FAILED = "failed"
 
 
-class AcceptedMessage(Model):
+class ReceiptRequest(Model):
+    """The body of `POST /v1/receipts`: what the provider was told of a message, and what became of it."""
+
+    id: UUID
+    account_id: AccountId
+    domain: Domain
+    status: ReceiptStatus
+    reason: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] = ""
+
+
+class _Recorded(Model):
+    """The value of a Kafka record. Fields of a newer version are passed over, so that a rollout breaks nobody."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Receipt(ReceiptRequest, _Recorded):
+    """A receipt on a domain topic, keyed by the account like the message itself."""
+
+    received_at: datetime
+
+
+class AcceptedMessage(_Recorded):
     """The value on the Postpaid and Prepaid topics. A message keeps the billing type that it was accepted with."""
 
     id: UUID
+    tenant: Tenant
     account_id: AccountId
     billing_type: BillingType
     domain: Domain
     to: PhoneNumber
     body: str
     accepted_at: datetime
+    valid_until: datetime | None = None
 
 
 class Charge(Model):
-    """What the message cost: an exact decimal and its ISO 4217 currency."""
+    """What the message cost: an exact decimal and its ISO 4217 currency; 0 where it was not charged."""
 
     amount: Money
     currency: Currency
 
 
-class ChargedMessage(AcceptedMessage):
-    """The value on the domain topics."""
+class BillingOutcome(StrEnum):
+    """What billing decided; the record's `ce_type` ends with it."""
 
+    CHARGED = "charged"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+    @property
+    def event_type(self) -> str:
+        """The CloudEvents type of its record."""
+        return f"dev.messagingtopology.message.{self}"
+
+
+class BilledMessage(AcceptedMessage):
+    """The value on the domain topics. Only a charged one is sent; the others are stored, to be seen."""
+
+    outcome: BillingOutcome
+    reason: str = ""
+    segments: int
     charge: Charge
 
 
-def message_cache_key(message_id: UUID) -> str:
+_MESSAGE_IDS = UUID("6c0a8f6e-8f0b-5f0e-9a53-1d2f0c3b7a41")
+
+
+def idempotent_id(tenant: Tenant, key: str) -> UUID:
+    """The id of whatever `tenant` asks for under this `Idempotency-Key`, for ever the same (RFC 9562, version 5)."""
+    return uuid5(_MESSAGE_IDS, f"{tenant}\n{key}")
+
+
+def payload_hash(message: AcceptedMessage) -> bytes:
+    """What a repeat under the same `Idempotency-Key` must have in common with the first: SHA-256 of what was asked for.
+
+    Neither the billing type nor any time is part of it: they are not the caller's.
+    """
+    asked = (message.account_id, message.domain, message.to, message.body)
+    return sha256("\0".join(asked).encode()).digest()
+
+
+def message_cache_key(tenant: Tenant, message_id: UUID) -> str:
     """The Redis key under which a message's `MessageView` lies."""
-    return f"message:{message_id}"
-
-
-def account_cache_key(account_id: AccountId) -> str:
-    """The Redis key under which an account's `AccountView` lies."""
-    return f"account:{account_id}"
+    return f"message:{tenant}:{message_id}"
 
 
 class Problem(Model):

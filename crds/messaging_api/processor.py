@@ -1,15 +1,15 @@
 """What the operator mounts into a processor: the one file of its configuration, JSON, read at start.
 
 Secrets never stand in it: they arrive as environment variables (`DATABASE_URL`, `CACHE_URL`) or as mounted files
-(`api_keys_folder`: one file a client, its name the client's, its content the key).
+(`api_keys_folder`: one file a client, its name the client's, its content as `access` says).
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from messaging_api.base import Domain, Duration, Model, TopicName
-from messaging_api.topology import BillingType, Tariff, ThirdParty
+from messaging_api.base import Currency, Domain, Duration, Model, TopicName
+from messaging_api.topology import BillingType, Rate, Retention, Tariff, ThirdParty
 
 CONFIG_FOLDER = "/etc/messaging"
 CONFIG_FILE = "config.json"
@@ -42,13 +42,22 @@ class KafkaProcessorConfig(ProcessorConfig):
     bootstrap_servers: str
 
 
+class DomainConfig(Model):
+    """What be-messaging knows of a domain: where its receipts go, what it charges in, and how long a message lasts."""
+
+    topic: TopicName
+    currency: Currency
+    valid_for: Duration | None = None
+
+
 class MessagingConfig(KafkaProcessorConfig):
     """be-messaging publishes to the topic of the account's billing type, for declared domains only."""
 
     kind: Literal["messaging"] = "messaging"
     routes: dict[BillingType, TopicName]
-    domains: list[Domain]
+    domains: dict[Domain, DomainConfig]
     cache_ttl: Duration
+    retention: Retention = Retention()
 
 
 class BillingConfig(KafkaProcessorConfig):
@@ -66,6 +75,8 @@ class BillingConfig(KafkaProcessorConfig):
     unrouted: list[TopicName] = []
     output: TopicName
     tariff: Tariff
+    rates: list[Rate] = []
+    """The table of `tariff.ratesFrom`; a prefix that `tariff.rates` has too counts as it stands there."""
     dead_letter_topic: TopicName
 
 

@@ -4,6 +4,7 @@ Rules stand beside the field that they guard and are written once. Values that t
 defaults here and stay out of the CRD (the API server would persist them, and no upgrade could change them).
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -100,10 +101,18 @@ class Kafka(Model):
     defaults: KafkaDefaults = KafkaDefaults()
 
 
+class Retention(Model):
+    """How long PostgreSQL keeps what is personal; the ledger, which has neither numbers nor texts, stays for ever."""
+
+    bodies: Annotated[Duration | None, Field(description="Then texts and numbers are erased; never without.")] = None
+    messages: Annotated[Duration | None, Field(description="Then the rows go, states included; never without.")] = None
+
+
 class Store(Model):
-    """PostgreSQL, where messages and accounts live."""
+    """PostgreSQL, where messages, accounts and the ledger live."""
 
     url_from: SecretValue
+    retention: Retention = Retention()
 
 
 class Cache(Model):
@@ -191,11 +200,68 @@ Inputs = Annotated[
 ]
 
 
-class Tariff(Model):
-    """What one message costs."""
+class Price(Model):
+    """What a message costs: a fee, and a price for each of its segments (3GPP TS 23.038, 23.040)."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel("has(self.perMessage) || has(self.perSegment)", message="a price needs perMessage, perSegment or both")
+        )
+    )
+
+    per_message: Money = "0"
+    per_segment: Money = "0"
+
+
+class PriceChange(Price):
+    """Another price for what is accepted from then on. What is in the ledger already stays as it was."""
+
+    effective_from: datetime
+
+
+Prefix = Annotated[
+    str, Field(max_length=16, pattern=r"^\+[1-9][0-9]{0,14}$", description="The beginning of an E.164 number.")
+]
+
+
+class Rate(Price):
+    """The price of numbers that begin with `prefix`; of several that fit, the longest counts."""
+
+    prefix: Prefix
+    changes: Annotated[list[PriceChange], Field(max_length=2, json_schema_extra=keyed_by("effectiveFrom"))] = []
+
+
+class ConfigMapKey(Model):
+    """One key of a ConfigMap in the topology's namespace."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class RatesSource(Model):
+    """A table too large for the resource: CSV with the columns prefix, perMessage, perSegment, effectiveFrom."""
+
+    config_map_key_ref: ConfigMapKey
+
+
+class Refund(StrEnum):
+    """Whether a message that was charged and never arrives is paid back."""
+
+    NEVER = "Never"
+    ON_FAILURE = "OnFailure"
+
+
+class Tariff(Price):
+    """What messages of a domain cost, wherever no rate says otherwise."""
 
     currency: Currency
-    per_message: Money
+    changes: Annotated[list[PriceChange], Field(max_length=2, json_schema_extra=keyed_by("effectiveFrom"))] = []
+    rates: Annotated[list[Rate], Field(max_length=10, json_schema_extra=keyed_by("prefix"))] = []
+    rates_from: RatesSource | None = None
+    free_segments: Annotated[
+        int, Field(ge=0, le=1_000_000, description="For each account and calendar month (UTC); the fee is not waived.")
+    ] = 0
+    refund: Refund = Refund.NEVER
 
 
 class DeadLetter(Model):
@@ -224,7 +290,20 @@ class Billing(Model):
     to: TopicName
     replicas: Replicas = 1
     tariff: Tariff
+    valid_for: Annotated[
+        Duration | None, Field(description="A message that is later than that is not charged or paid back, nor sent.")
+    ] = None
     dead_letter: DeadLetter | None = None
+
+
+class CircuitBreaker(Model):
+    """When a provider that fails is left alone, and for how long."""
+
+    failure_ratio: Annotated[
+        str, Field(max_length=4, pattern=r"^(0\.[0-9]{1,2}|1)$", description="Of the calls in the window; above 0.")
+    ] = "0.5"
+    window: Duration = "30s"
+    open_for: Duration = "10s"
 
 
 class ThirdParty(Model):
@@ -233,6 +312,7 @@ class ThirdParty(Model):
     url: Annotated[str, Field(max_length=2048, pattern=r"^https?://.+")]
     timeout: Duration = "2s"
     max_in_flight: Annotated[int, Field(ge=1, le=512)] = 16
+    circuit_breaker: CircuitBreaker = CircuitBreaker()
 
 
 class Sink(Model):

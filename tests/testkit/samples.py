@@ -3,18 +3,22 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from messaging_api.message import AcceptedMessage, Charge, ChargedMessage
+from messaging_api.message import AcceptedMessage, BilledMessage, BillingOutcome, Charge
 from messaging_api.processor import BillingConfig, SinkConfig
 from messaging_api.topology import BillingType, Tariff, ThirdParty
 
 DOMAINS = ["marketing", "authentication"]
+TENANT = "shop"
 
 
-def an_accepted_message(account: str = "account-1", domain: str = "marketing") -> AcceptedMessage:
+def an_accepted_message(
+    account: str = "account-1", domain: str = "marketing", billing_type: BillingType = BillingType.POSTPAID
+) -> AcceptedMessage:
     return AcceptedMessage(
         id=uuid4(),
+        tenant=TENANT,
         account_id=account,
-        billing_type=BillingType.POSTPAID,
+        billing_type=billing_type,
         domain=domain,
         to="+12025550123",
         body="Hello",
@@ -22,9 +26,12 @@ def an_accepted_message(account: str = "account-1", domain: str = "marketing") -
     )
 
 
-def a_charged_message(account: str = "account-1", body: str = "Hello") -> ChargedMessage:
+def a_billed_message(
+    account: str = "account-1", body: str = "Hello", outcome: BillingOutcome = BillingOutcome.CHARGED
+) -> BilledMessage:
     accepted = dict(an_accepted_message(account)) | {"body": body}
-    return ChargedMessage(**accepted, charge=Charge(amount="0.0075", currency="USD"))
+    charge = Charge(amount="0.0075" if outcome is BillingOutcome.CHARGED else "0", currency="USD")
+    return BilledMessage(**accepted, outcome=outcome, segments=1, charge=charge)
 
 
 def a_billing_config(

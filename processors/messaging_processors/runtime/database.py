@@ -1,6 +1,6 @@
-"""PostgreSQL: connections with deadlines, the schema, and which errors mean that the database is away.
+"""PostgreSQL: connections with deadlines, and which errors mean that the database is away.
 
-Called by be-messaging and the sinks. Promise: no call waits longer than a few seconds, and `transaction` raises `Away`
+Called by be-messaging, billing and the sinks. Promise: no call waits longer than a few seconds, and `transaction` raises `Away`
 for exactly the errors that no record is to blame for.
 """
 
@@ -13,14 +13,11 @@ from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.schema import metadata
 
 DATABASE = "database"
 _CONNECT_SECONDS = 2
 _STATEMENT_MS = 4000
 _ANSWER_SECONDS = 5.0
-_SCHEMA_LOCK = 0x6D746F70
-"""Any number, the same in every processor."""
 
 # SQLSTATE classes and codes: connection, authorization, no such database, rollback (deadlock, serialization),
 # resources (disk full, too many connections), operator (shutdown, statement timeout), system; read-only, lock timeout.
@@ -63,13 +60,6 @@ def connect(url: str) -> Engine:
 
 def _connect_impatiently(_: object, __: object, arguments: list[Any], options: dict[str, Any]) -> _ImpatientConnection:
     return _ImpatientConnection.connect(*arguments, **options)
-
-
-def ensure_schema(engine: Engine) -> None:
-    """Creates what is missing; several processors may do so at once."""
-    with transaction(engine) as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-        metadata.create_all(connection)
 
 
 def probe(engine: Engine) -> None:
