@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,8 @@ from messaging_processors.runtime import database
 from messaging_processors.runtime.health import Health
 from testkit.posting import Caller
 from testkit.processes import Processor
-from testkit.rows import record_entry
+from testkit.rows import execute, record_entry
+from testkit.waiting import eventually
 
 Pods = tuple[Processor, Processor]
 
@@ -25,10 +27,25 @@ def callers(pods: Pods) -> tuple[Caller, Caller]:
     return one, two
 
 
-def test_a_top_up_that_is_raced_under_one_key_is_added_once(callers: tuple[Caller, Caller]) -> None:
+@contextmanager
+def held(postgres_url: str, account: str) -> Iterator[None]:
+    """Whoever wants to move the account's balance waits until the end of the block."""
+    with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as other:
+        other.execute(sa.text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": account})
+        yield
+
+
+def waiting(postgres_url: str) -> int:
+    return len(execute(postgres_url, sa.text("SELECT FROM pg_locks WHERE NOT granted")))
+
+
+def test_a_top_up_that_is_raced_under_one_key_is_added_once(callers: tuple[Caller, Caller], postgres_url: str) -> None:
     account, key = callers[0].new_account("Prepaid"), str(uuid4())
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda n: callers[n % 2].top_up(account, "2.50", key), range(20)))
+        with held(postgres_url, account):
+            asked = [pool.submit(callers[n % 2].top_up, account, "2.50", key) for n in range(20)]
+            eventually(lambda: waiting(postgres_url) >= 5, every=0.02)
+        answers = [answer.result() for answer in asked]
     assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
     assert callers[0].account(account).json()["balance"] == "2.5"
     (entry,) = callers[0].ledger(account).json()["entries"]
@@ -108,10 +125,8 @@ def test_a_top_up_that_the_database_does_not_finish_is_unknown_and_added_once(
 ) -> None:
     account = callers[0].new_account("Prepaid")
     top_up = TopUp("shop", account, "k", 1_000_000, "USD")
-    with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as other:
-        other.execute(sa.text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": account})
-        with pytest.raises(ChangeUnknown):
-            ledger.top_up(top_up, math.inf)
+    with held(postgres_url, account), pytest.raises(ChangeUnknown):
+        ledger.top_up(top_up, math.inf)
     with pytest.raises(ChangeUnknown):
         ledger.top_up(top_up, deadline=0)
     assert ledger.top_up(top_up, math.inf) == ledger.top_up(top_up, math.inf)
