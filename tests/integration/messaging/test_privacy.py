@@ -1,5 +1,6 @@
 """What is personal goes when it is asked for, or when its time is over; the ledger stays."""
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -173,4 +174,4 @@ def test_a_process_beside_a_newer_database_ends_and_says_why(
     execute(newer, sa.text("INSERT INTO alembic_version VALUES ('2.0')"))
     with running(messaging_config, tmp_path, **stores | {"DATABASE_URL": newer}) as process:
         assert process.process.wait(30) == 1
-        assert "messaging_processors: database schema: 2.0 -> 1" in process.log.read_text()
+        assert re.search(r"^messaging_processors: database schema: .*2\.0", process.log.read_text(), re.MULTILINE)
