@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socketserver
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,44 +12,15 @@ from threading import Event, Thread
 import httpx
 import pytest
 
-from messaging_api.message import ChargedMessage
 from messaging_api.topology import ThirdParty
 from messaging_processors.runtime.errors import Away
-from messaging_processors.sink.third_party import Answer, Attempt, Provider, Refused, Sent
-from testkit.samples import a_charged_message
+from messaging_processors.sink.answers import Answer, Refused, Sent
+from messaging_processors.sink.third_party import Attempt, Provider
+from testkit.answering import always, answer, attempt, several
+from testkit.samples import a_billed_message
 
-Answering = Callable[[httpx.Request], httpx.Response]
 NEVER = "Fri, 31 Dec 99999999999 23:59:59 GMT"
 LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-
-
-@contextmanager
-def a_provider(answering: Answering, in_flight: int = 1) -> Iterator[Provider]:
-    config = ThirdParty(url="https://user:secret@provider.example/messages", max_in_flight=in_flight)
-    provider = Provider(config, httpx.MockTransport(answering))
-    yield provider
-    provider.close()
-
-
-def attempt(
-    answering: Answering, messages: list[ChargedMessage], give_up: Callable[[], bool] = lambda: False
-) -> Attempt:
-    with a_provider(answering) as provider:
-        return provider.attempt(messages, give_up)
-
-
-def answer(status: int, headers: Mapping[bytes, bytes] | None = None) -> httpx.Response:
-    """As it comes from a network: its content is still to be read."""
-    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(b"thanks"))
-
-
-def always(status: int) -> Answering:
-    return lambda _: answer(status)
-
-
-def several(count: int) -> list[ChargedMessage]:
-    """Messages of as many accounts."""
-    return [a_charged_message(f"account-{number}") for number in range(count)]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -137,12 +108,12 @@ def test_an_answer_that_never_ends_is_waited_for_no_longer_than_one_that_never_c
     begin: bytes, answers: list[Answer], why: str | None
 ) -> None:
     with dribbling(begin) as url, closing(Provider(ThirdParty(url=url, timeout="500ms"))) as provider:
-        made = provider.attempt(several(1), lambda: False)
+        made = provider.attempt(several(1), (), lambda: False)
     assert (list(made.answers.values()), made.away and made.away.why) == (answers, why)
 
 
 def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
-    first, second, third = (a_charged_message("account-1") for _ in range(3))
+    first, second, third = (a_billed_message("account-1") for _ in range(3))
 
     def stumble_over_second(request: httpx.Request) -> httpx.Response:
         return answer(503 if request.headers["Idempotency-Key"] == str(second.id) else 200)
@@ -162,28 +133,9 @@ def test_accounts_are_served_at_once_but_no_more_than_allowed() -> None:
 
     config = ThirdParty(url="http://provider.example", max_in_flight=3)
     with closing(Provider(config, httpx.MockTransport(take))) as provider:
-        provider.attempt(several(12), lambda: False)
+        provider.attempt(several(12), (), lambda: False)
     in_flight = [calls[:end].count("begun") - calls[:end].count("done") for end in range(len(calls))]
     assert max(in_flight) == 3
-
-
-def test_three_failures_in_a_row_end_the_attempt() -> None:
-    calls: list[httpx.Request] = []
-
-    def fail(request: httpx.Request) -> httpx.Response:
-        calls.append(request)
-        return answer(500)
-
-    attempt(fail, several(20))
-    assert len(calls) == 3
-
-
-def test_single_failures_between_successes_do_not() -> None:
-    messages = several(20)
-    bad = {str(message.id) for message in messages[::2]}
-    made = attempt(lambda request: answer(500 if request.headers["Idempotency-Key"] in bad else 200), messages)
-    assert len(made.answers) == 10
-    assert made.away
 
 
 def test_nothing_is_sent_once_time_is_up() -> None:
