@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testkit.accounts import Accounts, a_database
 
+from testkit.accounts import Accounts, a_database
 from testkit.broker import Broker
 from testkit.charging import ACCOUNTS
 from testkit.local_runs import FakeRun, Mtop, a_local_run, prefixed
