@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, ValidationError
 
 from messaging_api.base import Model, Money
-from messaging_api.topology import Prefix, PriceChange, Rate
+from messaging_api.tariff import Prefix, PriceChange, Rate
 
 _EXPECTED = {
     "prefix": "the beginning of an E.164 number, such as +44",

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from messaging_api.processor import CONFIG_FILE, BillingConfig
 from messaging_api.rates import RatesError, read_rates
 from messaging_api.status import ConditionType, Reason
-from messaging_api.topology import ConfigMapKey, Rate, TopologySpec
+from messaging_api.tariff import ConfigMapKey, Rate
+from messaging_api.topology import TopologySpec
 from messaging_operator.errors import ClusterError, Problem
 from messaging_operator.state import Manifest, ObjectKey, RateTables, Unreadable, configuration_of
 

@@ -7,7 +7,7 @@ from typing import Any
 from messaging_api.base import GROUP
 from messaging_api.processor import BillingConfig
 from messaging_api.status import TopologyStatus
-from messaging_api.topology import Rate
+from messaging_api.tariff import Rate
 from messaging_operator.errors import Problem
 
 Manifest = Mapping[str, Any]

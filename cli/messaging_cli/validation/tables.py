@@ -6,7 +6,7 @@ The API server knows nothing of them: there the operator tells what is wrong, in
 from collections.abc import Iterator, Mapping
 
 from messaging_api.rates import RatesError
-from messaging_api.topology import ConfigMapKey
+from messaging_api.tariff import ConfigMapKey
 from messaging_cli.sources import Declared, spec_of
 from messaging_cli.validation.violation import Violation, broken_table
 from messaging_operator.rates import read_table

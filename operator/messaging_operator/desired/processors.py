@@ -12,16 +12,8 @@ from messaging_api.processor import (
     MessagingConfig,
     SinkConfig,
 )
-from messaging_api.topology import (
-    GATEWAY_NAME,
-    MESSAGING_NAME,
-    Billing,
-    GatewayService,
-    Rate,
-    SecretKey,
-    Sink,
-    TopologySpec,
-)
+from messaging_api.tariff import Rate
+from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME, Billing, GatewayService, SecretKey, Sink, TopologySpec
 from messaging_operator.desired.topics import dead_letter_topic
 from messaging_operator.state import ProcessorImages, RateTables, TopologyKey, Unreadable
 

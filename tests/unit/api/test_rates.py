@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from messaging_api.rates import RatesError, read_rates
-from messaging_api.topology import PriceChange, Rate
+from messaging_api.tariff import PriceChange, Rate
 
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 SUMMER = datetime(2027, 7, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from messaging_api.plan import Change, Risk
-from messaging_api.topology import Rate
+from messaging_api.tariff import Rate
 from messaging_operator.changes import changes
 from messaging_operator.plan import plan
 from messaging_operator.state import APPLIED_HASH, Desired, ObjectKey, Observed, TopicState

@@ -8,7 +8,7 @@ import pytest
 from messaging_api.processor import CONFIG_FILE
 from messaging_api.rates import RatesError
 from messaging_api.status import ConditionType, Reason
-from messaging_api.topology import ConfigMapKey
+from messaging_api.tariff import ConfigMapKey
 from messaging_operator.errors import ClusterError
 from messaging_operator.rates import read_table
 from messaging_operator.reconcile import reconcile

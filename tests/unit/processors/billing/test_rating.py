@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging_api.topology import PriceChange, Rate, Tariff
+from messaging_api.tariff import PriceChange, Rate, Tariff
 from messaging_processors.billing.rating import Rates
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
