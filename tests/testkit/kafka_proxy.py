@@ -10,21 +10,22 @@ when its client has long gone.
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from pathlib import Path
 
 from messaging_cli.local import services
 from messaging_cli.local.process import Service
 
+_connections = itertools.count()
 _SIZE = struct.Struct(">i")
-_REQUEST_HEADER = struct.Struct(">hhi")
 _LAST_ANSWERS_SECONDS = 5.0
 _RST_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -69,6 +70,18 @@ class Frame:
     direction: Direction
     api: int
     payload: bytes
+    connection: int
+
+    @property
+    def correlation(self) -> tuple[int, int]:
+        """What a request and its response have in common: their connection, and a number on it."""
+        (number,) = _SIZE.unpack_from(self.payload, 4 if self.direction is Direction.REQUEST else 0)
+        return self.connection, number
+
+    def end_of_transaction_error(self) -> int:
+        """Kafka's error code in a response to EndTxn before version 3: correlation id, int32 throttled, the code."""
+        assert (self.api, self.direction) == (Api.END_TXN, Direction.RESPONSE)
+        return int.from_bytes(self.payload[8:10], "big", signed=True)
 
 
 @dataclass
@@ -155,7 +168,8 @@ class _Talk:
     def __init__(self, proxy: KafkaProxy, client: asyncio.StreamWriter, broker: asyncio.StreamWriter) -> None:
         self._proxy = proxy
         self._client, self._broker = client, broker
-        self._unanswered: dict[int, int] = {}
+        self._unanswered: dict[tuple[int, int], int] = {}
+        self._number = next(_connections)
 
     async def go(self, client: asyncio.StreamReader, broker: asyncio.StreamReader) -> None:
         """Until one of the two is gone; a broker has time for its last answers, or a late request could be lost."""
@@ -171,17 +185,17 @@ class _Talk:
 
     async def _pass_requests(self, client: asyncio.StreamReader) -> None:
         async for payload in _payloads(client):
-            api, _, correlation = _REQUEST_HEADER.unpack_from(payload)
-            self._unanswered[correlation] = api
-            await self._treat(Frame(Direction.REQUEST, api, payload), self._broker)
+            frame = Frame(Direction.REQUEST, int.from_bytes(payload[:2], "big"), payload, self._number)
+            self._unanswered[frame.correlation] = frame.api
+            await self._treat(frame, self._broker)
 
     async def _pass_responses(self, broker: asyncio.StreamReader) -> None:
         """A response that nobody waits for is the second one to a doubled request."""
         async for payload in _payloads(broker):
-            (correlation,) = _SIZE.unpack_from(payload)
-            api = self._unanswered.pop(correlation, None)
+            frame = Frame(Direction.RESPONSE, -1, payload, self._number)
+            api = self._unanswered.pop(frame.correlation, None)
             if api is not None:
-                await self._treat(Frame(Direction.RESPONSE, api, payload), self._client)
+                await self._treat(replace(frame, api=api), self._client)
             if self._client.is_closing() and not self._unanswered:
                 return
         self._client.close()
