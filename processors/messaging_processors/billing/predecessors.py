@@ -1,0 +1,83 @@
+"""Ends the transactions of members of the group that are gone for good; `main` wires it in.
+
+A member that dies in mid-transaction hides its partitions' offsets from whoever takes them over, and all records after
+its own from everybody who reads what is committed, until Kafka ends the transaction: 10 seconds and more. A restarted
+container ends it at once, because it has the same transactional id; a pod that never comes back has left its id here,
+and its successor uses that for a moment (docs/decisions/0001-transactional-ids.md).
+
+A live member whose transaction covers a partition that is ours has lost it without knowing: it is turned away, too,
+which costs it one batch. Only time depends on any of this. Without the database, or where another member's id stands
+here, Kafka ends the transaction.
+"""
+
+from collections.abc import Iterable
+
+import structlog
+from sqlalchemy import Connection, Engine, text
+
+from messaging_processors.runtime import connection as kafka
+from messaging_processors.runtime import database
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.records import Position
+from messaging_processors.runtime.writing import NotCommitted, TransactionalWriter
+
+_NOTE = text("""
+    INSERT INTO transactional_ids (group_id, topic, partition, transactional_id)
+    SELECT :group, topic, partition, :id
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) AS mine (topic, partition)
+    ON CONFLICT (group_id, topic, partition) DO UPDATE SET transactional_id = excluded.transactional_id
+    WHERE transactional_ids.transactional_id <> excluded.transactional_id
+""")
+_FIND = text("""
+    SELECT DISTINCT transactional_id
+    FROM transactional_ids
+    JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) AS mine (topic, partition)
+    USING (topic, partition)
+    WHERE group_id = :group AND transactional_id <> :id
+""")
+_log = structlog.get_logger()
+
+
+class Predecessors:
+    """Who held which partition of the group before."""
+
+    def __init__(self, engine: Engine, connection: kafka.Connection, group_id: str, transactional_id: str) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._we = {"group": group_id, "id": transactional_id}
+
+    def succeed(self, database_connection: Connection, positions: Iterable[Position]) -> None:
+        """Notes that from now on our transactions may hold these offsets; rides in the batch's own transaction.
+
+        Said anew with every batch, which writes only what changed: a member that does not know yet that it has lost a
+        partition may have noted itself meanwhile.
+        """
+        database_connection.execute(_NOTE, self._we | _columns(positions))
+
+    def end(self, positions: Iterable[Position]) -> None:
+        """Ends the transactions that hide these offsets, if it is known whose they are."""
+        try:
+            with database.transaction(self._engine) as connection:
+                gone = list(connection.scalars(_FIND, self._we | _columns(positions)))
+        except Away as error:
+            _log.warning("whose transaction is open is not known", error=str(error))
+            return
+        for transactional_id in gone:
+            self._end(transactional_id)
+
+    def _end(self, transactional_id: str) -> None:
+        writer = TransactionalWriter(self._connection, transactional_id)
+        try:
+            writer.prepare()
+        except NotCommitted as error:
+            _log.warning("transaction not ended", transactional_id=transactional_id, error=str(error))
+        else:
+            _log.info("the transaction of a member that is gone is ended", transactional_id=transactional_id)
+        finally:
+            writer.close()
+
+
+def _columns(positions: Iterable[Position]) -> dict[str, list[str] | list[int]]:
+    """In one order everywhere, or two members that note the same partitions could wait for each other."""
+    ordered = sorted(positions)
+    return {"topics": [topic for topic, _ in ordered], "partitions": [partition for _, partition in ordered]}
