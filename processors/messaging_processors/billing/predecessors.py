@@ -6,14 +6,14 @@ container ends it at once, because it has the same transactional id; a pod that 
 and its successor uses that for a moment (docs/decisions/0001-transactional-ids.md).
 
 A live member whose transaction covers a partition that is ours has lost it without knowing: it is turned away, too,
-which costs it one batch. Only time depends on any of this. Without the database, or where another member's id stands
-here, Kafka ends the transaction.
+which costs it one batch. Only time depends on any of this: without the database, and where another member's id stands
+here, Kafka ends the transaction in its own time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from messaging_processors.runtime import connection as kafka
 from messaging_processors.runtime import database
@@ -45,14 +45,18 @@ class Predecessors:
         self._engine = engine
         self._connection = connection
         self._we = {"group": group_id, "id": transactional_id}
+        self._noted: set[Position] = set()
 
-    def succeed(self, database_connection: Connection, positions: Iterable[Position]) -> None:
-        """Notes that from now on our transactions may hold these offsets; rides in the batch's own transaction.
+    def succeed(self, positions: Collection[Position], lost: Collection[Position]) -> None:
+        """Our transactions may hold these offsets from now on; says so once, until a partition is among the `lost`.
 
-        Said anew with every batch, which writes only what changed: a member that does not know yet that it has lost a
-        partition may have noted itself meanwhile.
+        Call it before a transaction begins; raises `Away`.
         """
-        database_connection.execute(_NOTE, self._we | _columns(positions))
+        self._noted.difference_update(lost)
+        if new := set(positions) - self._noted:
+            with database.transaction(self._engine) as connection:
+                connection.execute(_NOTE, self._we | _columns(new))
+            self._noted |= new
 
     def end(self, positions: Iterable[Position]) -> None:
         """Ends the transactions that hide these offsets, if it is known whose they are."""
