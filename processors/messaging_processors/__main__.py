@@ -12,6 +12,7 @@ import structlog
 from messaging_api.processor import AnyProcessorConfig
 from messaging_processors.config import ConfigError, load_config, load_ports, load_secrets, require_stores
 from messaging_processors.runtime import health, logs
+from messaging_processors.runtime.errors import SchemaTooNew
 from messaging_processors.runtime.process import Runtime, shutdown_on_signals
 
 
@@ -25,7 +26,10 @@ def main() -> None:
     logs.configure(config.topology, config.processor)
     runtime = Runtime(secrets=secrets, ports=ports, health=health.Health(), shutdown=shutdown_on_signals())
     health.serve(runtime.health, ports.health)
-    run(config, runtime)
+    try:
+        run(config, runtime)
+    except SchemaTooNew as error:
+        sys.exit(f"messaging_processors: {error}")
 
 
 def run(config: AnyProcessorConfig, runtime: Runtime) -> None:

@@ -6,7 +6,7 @@ for exactly the errors that no record is to blame for.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
@@ -31,12 +31,14 @@ T = TypeVar("T")
 class _ImpatientConnection(psycopg.Connection[Any]):
     """Gives up on a server that is connected but silent; the driver itself would wait for ever."""
 
+    patience = _ANSWER_SECONDS
+
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
-            return super().wait(gen, interval, _ANSWER_SECONDS if timeout is None else timeout)
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
         except psycopg.errors._WaitTimeout as error:
             self.close()  # an answer that comes later must not be taken for the next one's
-            raise psycopg.OperationalError(f"no answer in {_ANSWER_SECONDS:g} s") from error
+            raise psycopg.OperationalError(f"no answer in {self.patience:g} s") from error
 
 
 def connect(url: str) -> Engine:
@@ -60,6 +62,13 @@ def connect(url: str) -> Engine:
 
 def _connect_impatiently(_: object, __: object, arguments: list[Any], options: dict[str, Any]) -> _ImpatientConnection:
     return _ImpatientConnection.connect(*arguments, **options)
+
+
+def patient(connection: Connection, seconds: int) -> None:
+    """Lets every statement of this transaction take that long, for a migration; others never get its connection."""
+    connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+    connection.detach()
+    cast(_ImpatientConnection, connection.connection.dbapi_connection).patience = seconds + 1.0
 
 
 def probe(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """What the runtime raises, drawn whole:
 
 Away            a dependency cannot be used; nobody's record is at fault, and the same attempt may succeed later
+SchemaTooNew    the database can only be used by newer processors; the process ends, for a person has to act
 """
 
 
@@ -12,3 +13,7 @@ class Away(Exception):
         self.dependency = dependency
         self.why = why
         self.retry_after = retry_after
+
+
+class SchemaTooNew(Exception):
+    """The database was migrated by a version that this one cannot work beside."""

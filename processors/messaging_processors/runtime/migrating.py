@@ -13,15 +13,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from messaging_processors.runtime.database import transaction
+from messaging_processors.runtime.database import patient, transaction
+from messaging_processors.runtime.errors import SchemaTooNew
 
 _SCHEMA_LOCK = 0x6D746F70
 """Any number, the same in every processor."""
 _SCRIPTS = "messaging_processors.runtime:migrations"
-
-
-class SchemaTooNew(Exception):
-    """The database was migrated by a version that this one cannot work beside."""
+_STATEMENT_SECONDS = 45
+"""A loop that does not turn looks dead after a minute; what a revision asks for in one statement takes less."""
 
 
 @dataclass(frozen=True, order=True)
@@ -47,19 +46,21 @@ def ensure_schema(engine: Engine, scripts: str = _SCRIPTS) -> None:
     config.set_main_option("script_location", scripts)
     newest = Version.parse(ScriptDirectory.from_config(config).get_current_head() or "0.0")
     with transaction(engine) as connection:
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # others wait here for the one that migrates
+        if not _is_older(connection, newest):
+            return
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-        present = _present(connection)
-        if present.major > newest.major:
-            raise SchemaTooNew(
-                f"database schema: {present} -> {newest} is no way; this processor knows major version"
-                f" {newest.major}: run the version that migrated it, or restore a backup"
-            )
-        if present < newest:
+        if _is_older(connection, newest):  # nobody else was faster
+            patient(connection, _STATEMENT_SECONDS)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
 
-def _present(connection: Connection) -> Version:
+def _is_older(connection: Connection, newest: Version) -> bool:
     revision = MigrationContext.configure(connection).get_current_revision()
-    return Version.parse(revision) if revision else Version(0, 0)
+    present = Version.parse(revision) if revision else Version(0, 0)
+    if present.major > newest.major:
+        raise SchemaTooNew(
+            f"database schema: version {present} is newer than {newest}, the newest that this processor knows, and not"
+            f" made for it: run processors of the version that migrated the database, or restore a backup from before"
+        )
+    return present < newest
