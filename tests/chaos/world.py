@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from chaos.database_proxy import DatabaseProxy
 from chaos.journal import Journal
 from chaos.load import Load
 from chaos.supervisor import Pod, Supervisor
@@ -33,13 +34,13 @@ CATCH_UP_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Services:
-    """What the processors stand on; `database_url` is how they reach PostgreSQL, perhaps through a proxy."""
+    """What the processors stand on; `database_url` is how they reach PostgreSQL."""
 
     kafka: Service
     postgres: Service
     redis: Service
     third_party: ThirdParty
-    database_url: str
+    database_proxy: DatabaseProxy
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None
     """All processors, ready; `kafka_of` has the address of Kafka for processors that reach it through a proxy."""
     broker = Broker(services.kafka.address)
     broker.make_topics(topics())
-    supervisor = Supervisor(folder, {"DATABASE_URL": services.database_url, "CACHE_URL": services.redis.address})
+    supervisor = Supervisor(
+        folder, {"DATABASE_URL": services.database_proxy.address, "CACHE_URL": services.redis.address}
+    )
     configs = configurations(broker, Places(services.third_party.address, kafka_of or {}))
     try:
         for name, replicas in REPLICAS.items():
