@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Annotated
 from uuid import UUID, uuid5
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from messaging_api.access import Tenant
 from messaging_api.account import AccountId
@@ -139,8 +139,8 @@ class AcceptedMessage(_Recorded):
     domain: Domain
     to: PhoneNumber
     body: str
-    accepted_at: datetime
-    valid_until: datetime | None = None
+    accepted_at: AwareDatetime
+    valid_until: AwareDatetime | None = None
 
 
 class Charge(Model):

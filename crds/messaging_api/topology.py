@@ -4,11 +4,10 @@ Rules stand beside the field that they guard and are written once. Values that t
 defaults here and stay out of the CRD (the API server would persist them, and no upgrade could change them).
 """
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from messaging_api.base import (
     Currency,
@@ -216,7 +215,7 @@ class Price(Model):
 class PriceChange(Price):
     """Another price for what is accepted from then on. What is in the ledger already stays as it was."""
 
-    effective_from: datetime
+    effective_from: AwareDatetime
 
 
 Prefix = Annotated[

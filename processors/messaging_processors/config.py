@@ -16,6 +16,7 @@ from messaging_api.processor import (
     HEALTH_PORT,
     HTTP_PORT,
     AnyProcessorConfig,
+    BillingConfig,
     MessagingConfig,
     SinkConfig,
 )
@@ -70,10 +71,13 @@ def load_ports() -> Ports:
 
 
 def require_stores(config: AnyProcessorConfig, secrets: Secrets) -> None:
-    """Refuses a processor that keeps messages or accounts but was not told where."""
-    urls = {"DATABASE_URL": secrets.database_url, "CACHE_URL": secrets.cache_url}
-    missing = [variable for variable, url in urls.items() if not url]
-    if missing and isinstance(config, MessagingConfig | SinkConfig):
+    """Refuses a processor that keeps messages, accounts or the ledger but was not told where."""
+    urls = {}
+    if isinstance(config, MessagingConfig | BillingConfig | SinkConfig):
+        urls["DATABASE_URL"] = secrets.database_url
+    if isinstance(config, MessagingConfig | SinkConfig):
+        urls["CACHE_URL"] = secrets.cache_url
+    if missing := [variable for variable, url in urls.items() if not url]:
         raise ConfigError(f"{' and '.join(missing)}: not set, and {config.processor} cannot work without")
 
 

@@ -1,7 +1,7 @@
 """PostgreSQL: connections with deadlines, and which errors mean that the database is away.
 
-Called by be-messaging, billing and the sinks. Promise: no call waits longer than a few seconds, and `transaction` raises `Away`
-for exactly the errors that no record is to blame for.
+Called by be-messaging, billing and the sinks. Promise: no call waits longer than a few seconds, and `transaction`
+raises `Away` for exactly the errors that no record is to blame for.
 """
 
 from collections.abc import Iterator

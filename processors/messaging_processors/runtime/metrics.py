@@ -6,6 +6,11 @@ from messaging_api import metrics as names
 
 CONSUMED = Counter(names.CONSUMED, "Records read, those of other domains included.")
 CHARGED = Counter("messaging_messages_charged_total", "Messages charged and republished.")
+REFUSED = Counter("messaging_messages_refused_total", "Messages republished without a charge.", ["reason"])
+DUPLICATES = Counter(
+    "messaging_duplicates_suppressed_total", "Messages that were in a topic before: not charged again."
+)
+REEMITTED = Counter("messaging_outcomes_reemitted_total", "Messages republished as the ledger had them already.")
 SENT = Counter("messaging_messages_sent_total", "Messages that the third party took.")
 DEAD_LETTERS = Counter(names.DEAD_LETTERS, "Records that went to the dead-letter topic.", ["error"])
 ABORTED = Counter("messaging_transactions_aborted_total", "Kafka transactions that were not, or not surely, committed.")

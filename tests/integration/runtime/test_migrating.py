@@ -19,6 +19,7 @@ from testkit.accounts import Accounts, a_database
 from testkit.processes import running
 from testkit.samples import a_billing_config
 
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 EXPAND = """
 import sqlalchemy as sa
 from alembic import op
@@ -97,7 +98,7 @@ def test_the_migrations_make_what_the_processors_use(engine: sa.Engine) -> None:
 
 def declared(column: "sa.Column[object]") -> tuple[str, bool | None, bool]:
     """What a text may hold no statement has to know."""
-    kind = column.type.compile(postgresql.dialect()).replace("VARCHAR", "TEXT")
+    kind = column.type.compile(DIALECT).replace("VARCHAR", "TEXT")
     return kind, column.nullable, column.primary_key
 
 

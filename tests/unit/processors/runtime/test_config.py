@@ -45,4 +45,6 @@ def test_secrets_are_read_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_processor_without_its_stores_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"CACHE_URL: not set, and marketing cannot work without"):
         require_stores(a_sink_config(), Secrets(database_url="postgresql://db/messaging"))
-    require_stores(a_billing_config(), Secrets())
+    with pytest.raises(ConfigError, match=r"^DATABASE_URL: not set, and billing-marketing cannot work without"):
+        require_stores(a_billing_config(), Secrets(cache_url="redis://cache"))
+    require_stores(a_billing_config(), Secrets(database_url="postgresql://db/messaging"))

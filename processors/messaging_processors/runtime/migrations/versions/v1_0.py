@@ -1,7 +1,7 @@
 """Tenants, accounts, the ledger, messages.
 
-A revision is named `major.minor`. A minor one only adds (expand): older processors go on working beside newer ones. What
-takes something away (contract) is a major one, and comes a release after the last processor that used it.
+A revision is named `major.minor`. A minor one only adds (expand): older processors go on working beside newer ones.
+What takes something away (contract) is a major one, and comes a release after the last processor that used it.
 """
 
 import sqlalchemy as sa
