@@ -21,7 +21,7 @@ from messaging_processors.runtime.watching import require
 
 STORE_SECONDS = 4.0
 """No request waits longer for the database, whatever keeps it from answering."""
-_BRIEFLY = 1.0
+BRIEFLY = 1.0
 _THREADS = 16
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ class StoreThreads:
     async def try_briefly(self, call: Callable[[], T]) -> T | None:
         """What `call` gives, or None when that takes longer than it is worth."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._started(call), _BRIEFLY)
+            return await asyncio.wait_for(self._started(call), BRIEFLY)
         return None
 
     async def change(self, call: Callable[[float], T], unknown: str) -> T:

@@ -31,13 +31,20 @@ def problem_of(errors: Sequence[ErrorDetails], content_type: str) -> ProblemErro
 
 
 def require_possible_number(number: PhoneNumber) -> None:
-    """Raises the 422 of a number that no numbering plan has room for: an unknown country code, or a wrong length."""
+    """Raises the 422 of a number that no numbering plan has room for: an unknown country code, or a wrong length.
+
+    One that can only be dialled locally is none either: E.164 has no room for a number without its area.
+    """
     try:
-        possible = phonenumbers.is_possible_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        possible = False
-    if not possible:
-        raise ProblemError(422, "to: not a possible number of any country (E.164)", field="to")
+        found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException as error:
+        raise _impossible() from error
+    if found != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise _impossible()
+
+
+def _impossible() -> ProblemError:
+    return ProblemError(422, "to: not a possible number of any country (E.164)", field="to")
 
 
 def _is_json(content_type: str) -> bool:
