@@ -1,4 +1,4 @@
-"""When a provider that fails is left alone, and how many repetitions it is spared; pure but for the clock they are given.
+"""When a provider that fails is left alone, and how often it is asked again; pure but for the clock.
 
 `third_party` asks both before every call. A circuit breaker (Nygard, Release It!) keeps calls away from a provider that
 fails most of them. A retry budget (Finagle's) keeps those that are made few: a provider that stumbles under its load
@@ -43,7 +43,7 @@ class Call:
 
 
 class Breaker:
-    """Opens once `failureRatio` of the calls in `window` failed, for `openFor`; then one call decides. Not thread-safe."""
+    """Opens for `openFor` once `failureRatio` of the calls in `window` failed; then one call decides."""
 
     def __init__(self, config: CircuitBreaker, clock: Callable[[], float] = time.monotonic) -> None:
         self._ratio = float(config.failure_ratio)

@@ -11,9 +11,10 @@ It works on one batch at a time:
 7. Redis, best effort, after each of the three;
 8. the offsets.
 
-Where a dependency is away the batch stays in hand with all that is known of it, its partitions are paused, polling goes
-on, and the next attempt does only what is missing. A partition that is taken from us meanwhile is dropped from the
-batch; whoever reads its records again finds the rows and repeats nothing that was recorded.
+Where a dependency is away, or more would end as dead letters than may, the batch stays in hand with all that is known
+of it, its partitions are paused, polling goes on, and the next attempt does only what is missing. A partition that is
+taken from us meanwhile is dropped from the batch; whoever reads its records again finds the rows and repeats nothing
+that was recorded.
 """
 
 from collections.abc import Iterable
@@ -23,10 +24,11 @@ from uuid import UUID
 
 import structlog
 
-from messaging_api.message import MessageState, ReceiptStatus
+from messaging_api.message import MessageState
 from messaging_api.processor import SinkConfig
 from messaging_processors.runtime import database, metrics
 from messaging_processors.runtime.backoff import Backoff
+from messaging_processors.runtime.dead_letter_rate import DEAD_LETTER_RATE, DeadLetterRate
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.process import Runtime
@@ -45,6 +47,7 @@ READ_SECONDS = 0.1
 CALL_SECONDS = 2.0
 """After that the calls of a batch are interrupted, so that the group hears from us."""
 _LONGEST_POLL = 0.5
+_TOLD = (MessageState.DELIVERED, MessageState.FAILED)
 _log = structlog.get_logger()
 
 
@@ -60,6 +63,7 @@ class Sink:
     provider: Provider
     states: States
     clocks: Clocks = field(default_factory=Clocks)
+    rate: DeadLetterRate = field(default_factory=DeadLetterRate)
     waits_for: str = ""
     """The dependency without which the batch in hand cannot go on."""
     _batch: Batch | None = None
@@ -123,6 +127,7 @@ class Sink:
         """Others read these records; whether the third party answers them is no longer for us to say."""
         self._batch = None
         self.runtime.health.back(THIRD_PARTY)
+        self.runtime.health.back(DEAD_LETTER_RATE)
 
     def _advance(self, batch: Batch) -> None:
         """The steps that are still to be done."""
@@ -181,14 +186,19 @@ class Sink:
         batch.bury(poison(item.record, self.config, failure, ends))
 
     def _bury(self, batch: Batch) -> Away | None:
-        if not batch.dead_letters:
-            return None
+        """Writes as many dead letters as there is room for."""
+        letters = batch.dead_letters[: self.rate.room()]
+        waiting = len(batch.dead_letters)
         try:
-            self.dead_letters.write(
-                [(letter.outgoing, partial(_written, batch, letter)) for letter in batch.dead_letters]
-            )
+            if letters:
+                self.dead_letters.write([(letter.outgoing, partial(_written, batch, letter)) for letter in letters])
         except Away as error:
             return error
+        finally:
+            self.rate.written(waiting - len(batch.dead_letters), 0)
+        if batch.dead_letters:
+            return Away(DEAD_LETTER_RATE, self.rate.why, self.rate.seconds())
+        self.runtime.health.back(DEAD_LETTER_RATE)
         return None
 
     def _record(self, batch: Batch) -> None:
@@ -198,7 +208,9 @@ class Sink:
         rows = self.store.advance(changes)
         self.runtime.health.back(database.DATABASE)
         batch.outcomes.clear()
-        metrics.SENT.inc(sum(change.state is MessageState.SENT for change in changes))
+        sent = sum(change.state is MessageState.SENT for change in changes)
+        self.rate.written(0, sent)
+        metrics.SENT.inc(sent)
         self._tell(batch, rows.values())
 
     def _receive(self, batch: Batch) -> None:
@@ -217,7 +229,7 @@ class Sink:
         if not row or (row.account_id, row.domain) != (receipt.account_id, receipt.domain):
             failure = self._failure("UnknownMessage", "no message of that id, account and domain is stored")
             batch.bury(poison(one.record, self.config, failure))
-        elif row.view.state in tuple(ReceiptStatus) and row.view.state != receipt.status:
+        elif row.view.state in _TOLD and row.view.state.value != receipt.status.value:
             _log.warning(
                 "receipt contradicts an earlier one", message_id=str(receipt.id), account_id=receipt.account_id
             )

@@ -1,14 +1,11 @@
 """A sink's parts put together, and its process; `loop` says what it does."""
 
-import sys
-
 from messaging_api.base import seconds
 from messaging_api.processor import SinkConfig
 from messaging_processors.runtime import database
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.kafka import Reader
-from messaging_processors.runtime.migrating import SchemaTooNew
 from messaging_processors.runtime.process import Runtime, turn
 from messaging_processors.runtime.watching import reporting, watch
 from messaging_processors.runtime.writing import DeadLetterWriter
@@ -41,8 +38,5 @@ def run(config: SinkConfig, runtime: Runtime) -> None:
     # While the loop itself waits for the database it knows better: a probe works on a full disk, too.
     watch(runtime, lambda: None if sink.waits_for == database.DATABASE else look())
     watch(runtime, sink.states.probe)
-    try:
-        turn(sink.step, runtime)
-    except SchemaTooNew as error:
-        sys.exit(f"messaging_processors: {error}")
+    turn(sink.step, runtime)
     sink.close()

@@ -1,8 +1,8 @@
 """Pays back what was charged for messages that never arrive; `store` calls it inside its transaction.
 
-Whether there is something to pay back is written in the charge's own ledger entry and nowhere else. A charge is reversed
-once for ever, because the reversal's id follows from the message's. Locks: the accounts in the order of tenant and id,
-as billing takes them, then the ledger.
+Whether there is something to pay back is written in the charge's own ledger entry and nowhere else. A charge is
+reversed once for ever, because the reversal's id follows from the message's. Locks: the accounts in the order of tenant
+and id, as billing takes them, then the ledger.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def reversal_id(message_id: UUID) -> UUID:
 
 
 def reverse(connection: Connection, ended: Mapping[UUID, MessageState]) -> None:
-    """Gives back what these cost, where that is promised and was not done yet; two statements, however many they are."""
+    """Gives back what these cost, where that is promised and not done yet; two statements, however many they are."""
     ids = sorted(ended)
     connection.execute(_LOCK_ACCOUNTS, {"ids": ids})
     reversal_ids = [reversal_id(key) for key in ids]

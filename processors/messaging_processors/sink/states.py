@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from uuid import UUID
 
-from messaging_api.message import MessageState, MessageView, message_cache_key
+from messaging_api.message import MessageState, message_cache_key
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.sink.rows import Row
 
@@ -14,7 +14,7 @@ _RANKS = {state.value: state.rank for state in MessageState}
 
 
 class States:
-    """The states of messages in Redis, which only move forward there. What it could not be told it is told once back."""
+    """The states of messages in Redis, where they only move forward. What it could not be told it is told once back."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache

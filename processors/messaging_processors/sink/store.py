@@ -33,12 +33,16 @@ _TYPES = {
     "reason": "text",
     "accepted_at": "timestamptz",
 }
-_ERASED = "CASE WHEN erased.tenant IS NULL THEN new.{name} ELSE '' END"
+_PERSONAL = ("recipient", "body")
+_STORED = [
+    f"CASE WHEN erased.tenant IS NULL THEN new.{name} ELSE '' END" if name in _PERSONAL else f"new.{name}"
+    for name in _TYPES
+]
 # Arrays keep the statement the same for every batch size: nothing to compile or to plan anew for each. In one order
 # everywhere, or two sinks that store the same messages could wait for each other.
 _INSERT = text(
     f"INSERT INTO messages ({', '.join(_TYPES)})"
-    f" SELECT {', '.join(_ERASED.format(name=name) if name in ('recipient', 'body') else f'new.{name}' for name in _TYPES)}"
+    f" SELECT {', '.join(_STORED)}"
     f" FROM unnest({', '.join(f'CAST(:{name} AS {type_}[])' for name, type_ in _TYPES.items())})"
     f" AS new({', '.join(_TYPES)})"
     " LEFT JOIN erasures erased ON erased.tenant = new.tenant"
