@@ -24,6 +24,10 @@ class Journal:
             self._file.write(f"{line}\n")
             self._file.flush()
 
+    def close(self) -> None:
+        """Nothing more is written."""
+        self._file.close()
+
     def sendings(self) -> tuple[Sending, ...]:
         """All messages so far."""
         return tuple(Sending(**_read(fields)) for fields in self._all("Sending"))

@@ -4,7 +4,7 @@ Every world has topics, groups and a tenant of its own, so that several share th
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,6 +121,7 @@ def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None
         for name, replicas in REPLICAS.items():
             supervisor.run(configs[name], replicas)
         supervisor.await_ready()
-        yield World(services, broker, supervisor, Journal(folder), configs)
+        with closing(Journal(folder)) as journal:
+            yield World(services, broker, supervisor, journal, configs)
     finally:
         supervisor.close()
