@@ -100,7 +100,7 @@ class Broker:
 
     def transaction_is_open(self, topic: str) -> bool:
         """Whether some record of the topic is neither committed nor aborted."""
-        ends = [self._ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed")]
+        ends = [self.ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed")]
         return ends[0] != ends[1]
 
     def done(self, group: str, topics: Iterable[str]) -> int:
@@ -124,7 +124,8 @@ class Broker:
         consumer.close()
 
     @must_answer(KafkaException)
-    def _ends(self, topic: str, isolation: str) -> list[int]:
+    def ends(self, topic: str, isolation: str = "read_committed") -> list[int]:
+        """Where each partition ends for such a reader, transactions' markers included."""
         consumer = self._consumer(isolation)
         ends = [
             consumer.get_watermark_offsets(TopicPartition(self.name(topic), number), 5)[1]

@@ -16,7 +16,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from messaging_api.access import SCOPES_HEADER, TENANT_HEADER
+from messaging_api.message import IDEMPOTENCY_HEADER
 from messaging_api.topology import MESSAGING_NAME
+from messaging_processors.gateway.keys import Client
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.problems import ProblemError, unavailable
 from messaging_processors.runtime.web import CLIENT_KEEPALIVE
@@ -26,17 +29,29 @@ TOTAL_SECONDS = 10.0
 MAX_CONNECTIONS = 64
 CLIENT_HEADER = "x-client"
 # What passes is listed, not what is stopped: API keys, hop-by-hop headers and made-up internal ones stay outside.
-_REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate")
+_REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate", IDEMPOTENCY_HEADER)
 _ANSWER_HEADERS = ("content-type", "location", "retry-after", "allow")
 _UNKNOWN = "be-messaging gave no answer; whether the request took effect is unknown."
+_REPEAT = " Repeat it with the same Idempotency-Key: it takes effect once."
+_NO_KEY_OF_A_REQUEST = "Idempotency-Key: send 1 to 255 visible ASCII characters."
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
-def upstream_headers(headers: Headers, client: str | None) -> dict[str, str]:
-    """What be-messaging gets to see of a request's headers, and whose request it is."""
-    # None of them means anything beyond ASCII, and httpx sends nothing else.
-    passed = {name: value for name in _REQUEST_HEADERS if (value := headers.get(name)) and value.isascii()}
-    return passed | ({CLIENT_HEADER: client} if client else {})
+def upstream_headers(headers: Headers, client: Client | None) -> dict[str, str]:
+    """What be-messaging gets to see of a request's headers, and whose request it is and what it may do.
+
+    An `Idempotency-Key` that cannot be passed on is refused: without it a repeat would be another message.
+    """
+    if not headers.get(IDEMPOTENCY_HEADER, "").isascii():
+        raise ProblemError(422, _NO_KEY_OF_A_REQUEST, field="Idempotency-Key")
+    # None of the others means anything beyond ASCII, and httpx sends nothing else.
+    passed = {name: headers[name] for name in _REQUEST_HEADERS if name in headers and headers[name].isascii()}
+    return passed | (identity(client) if client else {})
+
+
+def identity(client: Client) -> dict[str, str]:
+    """What the gateway vouches for."""
+    return {CLIENT_HEADER: client.name, TENANT_HEADER: client.tenant, SCOPES_HEADER: " ".join(client.scopes)}
 
 
 def answer_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +74,7 @@ class Upstream:
         """Closes the connections."""
         await self._client.aclose()
 
-    async def forward(self, request: Request, client: str | None) -> Response:
+    async def forward(self, request: Request, client: Client | None) -> Response:
         """be-messaging's answer to the request; raises the problem that stands for a missing one."""
         onward = self._onward(request, await request.body(), client)
         try:
@@ -68,10 +83,11 @@ class Upstream:
         except (httpx.TransportError, aiohttp.ClientError, TimeoutError) as error:
             if _never_sent(error):
                 raise unavailable("be-messaging cannot be reached; nothing was sent, try again.") from error
-            raise ProblemError(504, _UNKNOWN) from error
+            repeat = _REPEAT if IDEMPOTENCY_HEADER in onward.headers else ""
+            raise ProblemError(504, _UNKNOWN + repeat) from error
         return Response(answer.content, answer.status_code, answer_headers(answer.headers))
 
-    def _onward(self, request: Request, body: bytes, client: str | None) -> httpx.Request:
+    def _onward(self, request: Request, body: bytes, client: Client | None) -> httpx.Request:
         query = request.scope["query_string"]
         target = self._url + request.scope["raw_path"] + (b"?" + query if query else b"")
         return self._client.build_request(

@@ -1,27 +1,52 @@
-"""Accounts and how they pay: PostgreSQL, with Redis in front for the lookup that every message needs.
+"""Accounts: PostgreSQL, with Redis in front for what every message needs to know of its account, which is no money.
 
 Promise: a changed billing type counts on all pods with the next message. Nothing is remembered in the process; Redis is
 told inside the database's transaction, whose row lock puts concurrent changes in one order for both; and what was read
 before a change never overwrites it (`put_absent`). What Redis missed, it is told within seconds of its return.
 """
 
-import time
+from dataclasses import dataclass
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
-from messaging_api.message import AccountId, AccountView, account_cache_key
+from messaging_api.access import Tenant
+from messaging_api.account import AccountId, AccountView
+from messaging_api.base import Currency, Model
+from messaging_api.money import amount
+from messaging_api.topology import BillingType
 from messaging_processors.messaging.reading import read_through
+from messaging_processors.messaging.storing import changing
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE, transaction
-from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.schema import accounts
+from messaging_processors.runtime.schema import accounts, tenants
 from messaging_processors.runtime.watching import require
 
 
-class ChangeUnknown(Exception):
-    """The account may have been changed, or not."""
+class Terms(Model):
+    """What acceptance needs to know of an account, and what Redis holds."""
+
+    billing_type: BillingType
+    currency: Currency
+
+
+@dataclass(frozen=True)
+class AccountChange:
+    """An account as it shall be; whatever it has stays."""
+
+    tenant: Tenant
+    id: AccountId
+    terms: Terms
+    credit_limit_micros: int | None
+
+
+class CurrencyFixed(Exception):
+    """The account exists, in `currency`."""
+
+    def __init__(self, currency: Currency) -> None:
+        super().__init__(currency)
+        self.currency = currency
 
 
 class Accounts:
@@ -33,34 +58,36 @@ class Accounts:
         self._health = health
         self._untold: set[str] = set()
 
-    def find(self, account_id: AccountId) -> AccountView | None:
-        """The account, from Redis or else from the database."""
-        key = account_cache_key(account_id)
-        return read_through(self._cache, key, AccountView, lambda: self._stored(account_id), lambda _: True)
+    def terms(self, tenant: Tenant, account_id: AccountId) -> Terms | None:
+        """How the account pays, from Redis or else from the database."""
 
-    def save(self, account: AccountView, deadline: float) -> None:
-        """Creates the account or changes how it pays; raises `Away` only where nothing was tried.
+        def stored() -> Terms | None:
+            view = self.find(tenant, account_id)
+            return Terms(billing_type=view.billing_type, currency=view.currency) if view else None
 
-        After the `deadline` of the monotonic clock nothing is begun: who is no longer waited for must not come in late
-        between two others.
-        """
+        return read_through(self._cache, terms_cache_key(tenant, account_id), Terms, stored, lambda _: True)
+
+    def find(self, tenant: Tenant, account_id: AccountId) -> AccountView | None:
+        """The account with its balance, from the database."""
         require(self._health, DATABASE)
-        key = account_cache_key(account.id)
-        row = {"id": account.id, "billing_type": account.billing_type.value}
-        statement = insert(accounts).values(row).on_conflict_do_update(index_elements=["id"], set_=row)
+        with transaction(self._engine) as connection:
+            query = select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
+            row = connection.execute(query).one_or_none()
+        return account_view(row) if row else None
+
+    def save(self, change: AccountChange, deadline: float) -> AccountView:
+        """Creates the account or changes how it pays; raises as `changing` does, and `CurrencyFixed`."""
+        key = terms_cache_key(change.tenant, change.id)
         told = False
         try:
-            with transaction(self._engine) as connection:
-                if time.monotonic() >= deadline:
-                    raise Away(DATABASE, "no connection in time")
-                connection.execute(statement)
-                put = self._cache.put(key, account.model_dump_json())
+            with changing(self._engine, self._health, deadline) as connection:
+                saved = _upserted(connection, change)
+                put = self._cache.put(key, change.terms.model_dump_json())
             told = put
-        except Away as error:  # the connection may have been lost under the commit
-            raise ChangeUnknown(error.why) from error
         finally:
             if not told:  # also when the commit failed: then Redis has what the database may not have
                 self._untold.add(key)
+        return saved
 
     def tell_untold(self) -> None:
         """Makes Redis forget what it could not be told; to be called again and again."""
@@ -68,8 +95,38 @@ class Accounts:
             if self._cache.drop(key):
                 self._untold.discard(key)
 
-    def _stored(self, account_id: AccountId) -> AccountView | None:
-        require(self._health, DATABASE)
-        with transaction(self._engine) as connection:
-            row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
-        return AccountView(id=row.id, billing_type=row.billing_type) if row else None
+
+def terms_cache_key(tenant: Tenant, account_id: AccountId) -> str:
+    """The Redis key under which an account's `Terms` lie."""
+    return f"account:{tenant}:{account_id}"
+
+
+def account_view(row: Row[tuple[object, ...]]) -> AccountView:
+    """A row of `accounts` as callers see it."""
+    limit = row.credit_limit_micros
+    return AccountView(
+        id=row.id,
+        billing_type=row.billing_type,
+        currency=row.currency,
+        balance=amount(row.balance_micros),
+        credit_limit=None if limit is None else amount(limit),
+    )
+
+
+def _upserted(connection: Connection, change: AccountChange) -> AccountView:
+    connection.execute(insert(tenants).values(id=change.tenant).on_conflict_do_nothing())
+    terms = {"billing_type": change.terms.billing_type.value, "credit_limit_micros": change.credit_limit_micros}
+    new = {"tenant": change.tenant, "id": change.id, "currency": change.terms.currency, "balance_micros": 0} | terms
+    statement = (
+        insert(accounts)
+        .values(new)
+        .on_conflict_do_update(
+            index_elements=["tenant", "id"], set_=terms, where=accounts.c.currency == change.terms.currency
+        )
+        .returning(accounts)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        same = (accounts.c.tenant == change.tenant, accounts.c.id == change.id)
+        raise CurrencyFixed(connection.execute(select(accounts.c.currency).where(*same)).scalar_one())
+    return account_view(row)

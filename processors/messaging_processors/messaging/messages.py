@@ -1,16 +1,32 @@
-"""What became of a message: Redis, else the row that its sink wrote. be-messaging only ever reads it."""
+"""What became of a message: Redis, else the row that its sink wrote, else the ledger. be-messaging only reads here.
+
+Promise: what is put back into Redis is a state that stays, or `sent`, which only a provider's receipt replaces: its
+sink tells Redis by itself, and a state of a lower rank never replaces one of a higher. A dead letter may be replayed,
+and what was charged goes on: these are asked of the database each time.
+"""
 
 from uuid import UUID
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, literal, select, union_all
 
+from messaging_api.access import Tenant
+from messaging_api.account import EntryKind
 from messaging_api.message import MessageState, MessageView, message_cache_key
 from messaging_processors.messaging.reading import read_through
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE, transaction
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.schema import messages
+from messaging_processors.runtime.schema import ledger_entries, messages
 from messaging_processors.runtime.watching import require
+
+_BILLED = {
+    EntryKind.CHARGE.value: MessageState.CHARGED,
+    EntryKind.REFUSAL.value: MessageState.REFUSED,
+    EntryKind.EXPIRY.value: MessageState.EXPIRED,
+}
+_REMEMBERED = frozenset(
+    {MessageState.SENT, MessageState.DELIVERED, MessageState.FAILED, MessageState.REFUSED, MessageState.EXPIRED}
+)
 
 
 class Messages:
@@ -21,18 +37,31 @@ class Messages:
         self._cache = cache
         self._health = health
 
-    def find(self, message_id: UUID) -> MessageView | None:
-        """The message's state; None as long as no sink has stored it."""
-        key = message_cache_key(message_id)
-        return read_through(self._cache, key, MessageView, lambda: self._stored(message_id), _is_final)
+    def find(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
+        """The message's state; None as long as neither billing nor a sink has stored it, and for other tenants'."""
+        key = message_cache_key(tenant, message_id)
+        return read_through(self._cache, key, MessageView, lambda: self._stored(tenant, message_id), _is_remembered)
 
-    def _stored(self, message_id: UUID) -> MessageView | None:
+    def _stored(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
         require(self._health, DATABASE)
         with transaction(self._engine) as connection:
-            state = connection.scalar(select(messages.c.state).where(messages.c.id == message_id))
-        return MessageView(id=message_id, state=MessageState(state)) if state else None
+            row = connection.execute(_row_or_entry(tenant, message_id)).first()
+        if row is None:
+            return None
+        return MessageView(id=message_id, state=_BILLED.get(row.state) or MessageState(row.state), reason=row.reason)
 
 
-def _is_final(message: MessageView) -> bool:
-    """Only then it may be remembered: its sink may change any other and be unable to tell Redis."""
-    return message.state in (MessageState.SENT, MessageState.DEAD_LETTERED)
+def _row_or_entry(tenant: Tenant, message_id: UUID) -> Select[tuple[str, str]]:
+    """One statement, so that a row that appears meanwhile is not missed between two."""
+    row = select(literal(0).label("place"), messages.c.state.label("state"), messages.c.reason.label("reason")).where(
+        messages.c.tenant == tenant, messages.c.id == message_id
+    )
+    entry = select(literal(1), ledger_entries.c.kind, ledger_entries.c.reason).where(
+        ledger_entries.c.tenant == tenant, ledger_entries.c.id == message_id, ledger_entries.c.kind.in_(_BILLED)
+    )
+    found = union_all(row, entry).subquery()
+    return select(found.c.state, found.c.reason).order_by(found.c.place).limit(1)
+
+
+def _is_remembered(message: MessageView) -> bool:
+    return message.state in _REMEMBERED

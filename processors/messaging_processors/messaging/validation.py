@@ -1,11 +1,16 @@
 """What is wrong with a request, as a problem document, pure; `app` calls it with FastAPI's list of errors.
 
+The only `phonenumbers` import.
+
 Promise: the offending part is named (`field`), and nothing of what the caller sent is repeated.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import phonenumbers
+
+from messaging_api.message import PhoneNumber
 from messaging_processors.runtime.problems import ProblemError
 
 _NOT_AN_OBJECT = "model_attributes_type"
@@ -23,6 +28,23 @@ def problem_of(errors: Sequence[ErrorDetails], content_type: str) -> ProblemErro
     if first["type"] == _NOT_AN_OBJECT and not _is_json(content_type):
         return ProblemError(415, "Send the body as Content-Type: application/json.")
     return ProblemError(422, "; ".join(map(_sentence, errors)), field=_field(first))
+
+
+def require_possible_number(number: PhoneNumber) -> None:
+    """Raises the 422 of a number that no numbering plan has room for: an unknown country code, or a wrong length.
+
+    One that can only be dialled locally is none either: E.164 has no room for a number without its area.
+    """
+    try:
+        found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException as error:
+        raise _impossible() from error
+    if found != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise _impossible()
+
+
+def _impossible() -> ProblemError:
+    return ProblemError(422, "to: not a possible number of any country (E.164)", field="to")
 
 
 def _is_json(content_type: str) -> bool:

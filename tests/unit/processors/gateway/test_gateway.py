@@ -117,7 +117,10 @@ def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: Ap
         "Authorization": "Bearer other",
         "Content-Type": "application/json",
         "traceparent": "00-a-b-01",
+        "Idempotency-Key": "k 1",
         "X-Client": "somebody-else",
+        "X-Tenant": "somebody-else",
+        "X-Scopes": "top-ups",
         "X-Forwarded-For": "192.0.2.1",
         "Connection": "x-hop",
         "X-Hop": "1",
@@ -128,7 +131,9 @@ def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: Ap
     assert upstream.body == b'{"x": 1}'
     passed = upstream.headers()
     assert (passed["content-type"], passed["traceparent"]) == ("application/json", "00-a-b-01")
-    assert passed["x-client"] == "shop"
+    assert passed["idempotency-key"] == "k 1"
+    assert (passed["x-client"], passed["x-tenant"], passed["x-scopes"]) == ("shop", "shop", "send read accounts")
+    assert upstream.head.lower().count("x-tenant:") == upstream.head.lower().count("x-scopes:") == 1
     assert not passed.keys() & {"x-api-key", "authorization", "x-forwarded-for", "x-hop", "cookie"}
 
 
@@ -139,6 +144,15 @@ def test_a_header_that_is_not_ascii_does_not_pass_and_its_request_does(keys: Api
     answer = ask(keys, upstream, "POST", "/v1/messages", headers=headers, content=b"{}")
     assert (answer.status_code, upstream.body) == (202, b"{}")
     assert "caf" not in upstream.headers().get(name.lower(), "")
+
+
+@pytest.mark.parametrize(("sent", "status"), [(b"caf\xe9", 422), (b"", 202)])
+def test_a_key_of_a_request_is_never_dropped(keys: ApiKeys, sent: bytes, status: int) -> None:
+    upstream = Recorder()
+    headers = {b"X-API-Key": KEY.encode(), b"Idempotency-Key": sent}
+    answer = ask(keys, upstream, "POST", "/v1/messages", headers=headers, content=b"{}")
+    assert answer.status_code == status
+    assert ("idempotency-key" in upstream.headers()) == (status == 202)
 
 
 def test_an_answer_passes_with_what_a_client_needs_and_nothing_else(keys: ApiKeys) -> None:
@@ -161,7 +175,7 @@ def test_the_api_is_described_to_everybody(keys: ApiKeys) -> None:
     upstream = Recorder()
     assert ask(keys, upstream, "GET", "/openapi.json").status_code == 202
     assert upstream.head.startswith("GET /openapi.json ")
-    assert "x-client" not in upstream.headers()
+    assert not upstream.headers().keys() & {"x-client", "x-tenant", "x-scopes"}
 
 
 def test_nothing_but_the_api_is_reached(keys: ApiKeys) -> None:
@@ -193,6 +207,13 @@ def test_an_answer_that_does_not_come_is_unknown_and_not_refused(keys: ApiKeys, 
     answer = ask(keys, upstream, "POST", "/v1/messages", headers={"X-API-Key": KEY}, content=b"{}")
     assert problem(answer) == (504, "be-messaging gave no answer; whether the request took effect is unknown.")
     assert "retry-after" not in answer.headers
+
+
+def test_what_is_unknown_may_be_repeated_under_its_key(keys: ApiKeys) -> None:
+    headers = {"X-API-Key": KEY, "Idempotency-Key": "k"}
+    answer = ask(keys, breaks_off, "POST", "/v1/messages", headers=headers, content=b"{}")
+    assert problem(answer)[0] == 504
+    assert problem(answer)[1].endswith("Repeat it with the same Idempotency-Key: it takes effect once.")
 
 
 def test_silence_ends_at_the_deadline_and_is_unknown(keys: ApiKeys, monkeypatch: pytest.MonkeyPatch) -> None:

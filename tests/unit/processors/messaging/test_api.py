@@ -1,6 +1,5 @@
 """be-messaging's answers, without its stores: every request that is wrong, and every end that a right one can have."""
 
-import asyncio
 import json
 from concurrent.futures import Future
 from uuid import UUID
@@ -8,98 +7,31 @@ from uuid import UUID
 import httpx
 import pytest
 
-from messaging_api.message import AccountView, MessageState, MessageView
-from messaging_api.processor import MessagingConfig
-from messaging_api.topology import BillingType
-from messaging_processors.messaging import app
-from messaging_processors.messaging.accounts import Accounts, ChangeUnknown
-from messaging_processors.messaging.messages import Messages
-from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.publishing import FateUnknown, NotPublished, Publisher
-from messaging_processors.runtime.records import Outgoing
+from messaging_processors.messaging import storing
+from messaging_processors.runtime.publishing import FateUnknown, NotPublished
+from testkit.messaging import CONFIG, KNOWN, BeMessaging, Fate, problem
 
-KNOWN = UUID("7b0d4c1e-0000-4000-8000-000000000001")
 GOOD = {"accountId": "postpaid-1", "domain": "marketing", "to": "+12025550101", "body": "hello"}
-CONFIG = MessagingConfig(
-    topology="t",
-    namespace="n",
-    processor="be-messaging",
-    bootstrap_servers="unused:9092",
-    routes={BillingType.POSTPAID: "postpaid"},
-    domains=["marketing", "authentication"],
-    cache_ttl="1h",
-)
+RECEIPT = {"id": str(KNOWN), "accountId": "postpaid-1", "domain": "marketing", "status": "delivered"}
+JSON = {"Content-Type": "application/json"}
 
 
-class TwoAccounts(Accounts):
-    def __init__(self) -> None:
-        self.away = False
-
-    def find(self, account_id: str) -> AccountView | None:
-        if self.away:
-            raise Away("database", "gone")
-        billing_type = {"postpaid-1": BillingType.POSTPAID, "prepaid-1": BillingType.PREPAID}.get(account_id)
-        return AccountView(id=account_id, billing_type=billing_type) if billing_type else None
-
-    def save(self, account: AccountView, deadline: float) -> None:
-        self.find(account.id)
+def post(service: BeMessaging, headers: dict[str, str] | None = None, **changes: object) -> httpx.Response:
+    return service.ask("POST", "/v1/messages", headers, json=GOOD | changes)
 
 
-class OneMessage(Messages):
-    def __init__(self) -> None:
-        pass
-
-    def find(self, message_id: UUID) -> MessageView | None:
-        return MessageView(id=message_id, state=MessageState.SENT) if message_id == KNOWN else None
-
-
-class Fate(Publisher):
-    """Ends every record the same way."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.records: list[Outgoing] = []
-
-    def publish(self, record: Outgoing) -> Future[None]:
-        self.records.append(record)
-        if isinstance(self.error, NotPublished):
-            raise self.error
-        fate: Future[None] = Future()
-        fate.set_exception(self.error) if self.error else fate.set_result(None)
-        return fate
-
-
-def ask(
-    method: str, path: str, publisher: Publisher | None = None, accounts: TwoAccounts | None = None, **request: object
-) -> httpx.Response:
-    async def conversation() -> httpx.Response:
-        api = app.Api(CONFIG, accounts or TwoAccounts(), OneMessage(), publisher or Fate())
-        transport = httpx.ASGITransport(app.create_app(api), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://be-messaging") as client:
-            return await client.request(method, path, **request)  # type: ignore[arg-type]
-
-    return asyncio.run(conversation())
-
-
-def post(publisher: Publisher | None = None, **changes: object) -> httpx.Response:
-    return ask("POST", "/v1/messages", publisher, json=GOOD | changes)
-
-
-def problem(answer: httpx.Response) -> dict[str, object]:
-    assert answer.headers["content-type"] == "application/problem+json"
-    document: dict[str, object] = answer.json()
-    assert document["status"] == answer.status_code
-    assert document.keys() >= {"type", "title", "detail"}
-    return document
+def under_key(service: BeMessaging, key: str, **changes: object) -> httpx.Response:
+    return post(service, {"Idempotency-Key": key}, **changes)
 
 
 def test_an_accepted_message_is_published_and_has_a_place_to_ask_for_it() -> None:
-    publisher = Fate()
-    answer = post(publisher)
+    service = BeMessaging()
+    answer = post(service)
     assert (answer.status_code, answer.json()["state"]) == (202, "accepted")
     assert answer.headers["location"] == f"/v1/messages/{answer.json()['id']}"
-    [record] = publisher.records
-    assert json.loads(record.value or b"")["id"] == answer.json()["id"]
+    [record] = service.publisher.records
+    assert (json.loads(record.value or b"")["id"], record.topic) == (answer.json()["id"], "postpaid")
+    assert json.loads(record.value or b"")["tenant"] == "shop"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +39,8 @@ def test_an_accepted_message_is_published_and_has_a_place_to_ask_for_it() -> Non
     [
         ({"to": "2025550101"}, "to"),
         ({"to": 12025550101}, "to"),
+        ({"to": "+999123456"}, "to"),
+        ({"to": "+12025550"}, "to"),
         ({"body": ""}, "body"),
         ({"body": "x" * 1601}, "body"),
         ({"body": "no\x00nul"}, "body"),
@@ -115,30 +49,75 @@ def test_an_accepted_message_is_published_and_has_a_place_to_ask_for_it() -> Non
         ({"accountId": None}, "accountId"),
         ({"accountId": "nobody"}, "accountId"),
         ({"accountId": "prepaid-1"}, "accountId"),
+        ({"domain": "authentication"}, "accountId"),
         ({"domain": "Marketing"}, "domain"),
         ({"domain": "weather"}, "domain"),
         ({"billingType": "Prepaid"}, "billingType"),
+        ({"validFor": "soon"}, "validFor"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_published(changes: dict[str, object], field: str) -> None:
-    publisher = Fate()
-    body = json.dumps(GOOD | changes)
-    answer = ask("POST", "/v1/messages", publisher, content=body, headers={"Content-Type": "application/json"})
+    service = BeMessaging()
+    answer = service.ask("POST", "/v1/messages", JSON, content=json.dumps(GOOD | changes))
     assert (problem(answer)["status"], problem(answer)["field"]) == (422, field)
-    assert publisher.records == []
+    assert service.publisher.records == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("PUT", "/v1/accounts/a", {"billingType": "Prepaid", "currency": "XXX"}, "currency"),
+        ("PUT", "/v1/accounts/a", {"billingType": "Prepaid", "currency": "usd"}, "currency"),
+        ("PUT", "/v1/accounts/a", {"billingType": "Prepaid"}, "currency"),
+        ("PUT", "/v1/accounts/a", {"billingType": "Free", "currency": "USD"}, "billingType"),
+        ("PUT", "/v1/accounts/a", {"billingType": "Postpaid", "currency": "USD", "creditLimit": "-1"}, "creditLimit"),
+        ("PUT", "/v1/accounts/-", {"billingType": "Prepaid", "currency": "USD"}, "id"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "-1", "currency": "USD"}, "amount"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "0.0", "currency": "USD"}, "amount"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": 1.5, "currency": "USD"}, "amount"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "1", "currency": "EUR"}, "currency"),
+        ("POST", "/v1/receipts", RECEIPT | {"domain": "weather"}, "domain"),
+        ("POST", "/v1/receipts", RECEIPT | {"status": "lost"}, "status"),
+        ("POST", "/v1/erasures", {"to": "everybody"}, "to"),
+        ("GET", "/v1/accounts/prepaid-1/ledger?limit=501", None, "limit"),
+        ("GET", "/v1/accounts/prepaid-1/ledger?after=-1", None, "after"),
+        ("GET", f"/v1/accounts/prepaid-1/ledger?after={2**63}", None, "after"),
+        ("GET", "/v1/messages/not-an-id", None, "id"),
+    ],
+)
+def test_a_wrong_field_is_named_everywhere(method: str, path: str, body: dict[str, object] | None, field: str) -> None:
+    service = BeMessaging()
+    answer = service.ask(method, path, {"Idempotency-Key": "k"}, json=body)
+    assert (problem(answer)["status"], problem(answer)["field"]) == (422, field), answer.text
+    assert service.publisher.records == []
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "caf\u00e9", "tab\t!"])
+def test_a_key_that_is_none_is_named_and_nothing_is_published(key: str) -> None:
+    service = BeMessaging()
+    headers = {b"x-tenant": b"shop", b"x-scopes": b"send", b"Idempotency-Key": key.encode()}
+    answer = service.ask_as(headers, "POST", "/v1/messages", json=GOOD)  # type: ignore[arg-type]  bytes pass as they are
+    assert (problem(answer)["status"], problem(answer)["field"]) == (422, "Idempotency-Key")
+    assert service.publisher.records == []
 
 
 def test_a_missing_field_is_named() -> None:
-    answer = ask("POST", "/v1/messages", json={"accountId": "postpaid-1", "domain": "marketing", "body": "b"})
+    answer = BeMessaging().ask("POST", "/v1/messages", json={k: v for k, v in GOOD.items() if k != "to"})
     assert (problem(answer)["status"], problem(answer)["field"]) == (422, "to")
 
 
 def test_all_that_is_wrong_is_told_at_once_without_what_was_sent() -> None:
-    detail = str(problem(post(to="private number", domain="Secret Domain"))["detail"])
+    detail = str(problem(post(BeMessaging(), to="private number", domain="Secret Domain"))["detail"])
     assert "to: " in detail
     assert "domain: " in detail
     assert "private" not in detail.lower()
     assert "secret" not in detail.lower()
+
+
+def test_a_domain_of_another_currency_is_told_with_both() -> None:
+    detail = str(problem(post(BeMessaging(), domain="authentication"))["detail"])
+    assert "in USD" in detail
+    assert "authentication charges in EUR" in detail
 
 
 @pytest.mark.parametrize(
@@ -154,8 +133,10 @@ def test_all_that_is_wrong_is_told_at_once_without_what_was_sent() -> None:
     ],
 )
 def test_a_body_that_is_no_message(content: bytes, content_type: str, status: int) -> None:
-    answer = ask("POST", "/v1/messages", content=content, headers={"Content-Type": content_type})
+    service = BeMessaging()
+    answer = service.ask("POST", "/v1/messages", {"Content-Type": content_type}, content=content)
     assert problem(answer)["status"] == status
+    assert service.publisher.records == []
 
 
 @pytest.mark.parametrize(
@@ -166,81 +147,92 @@ def test_a_body_that_is_no_message(content: bytes, content_type: str, status: in
         (ZeroDivisionError("internals"), 500, None),
     ],
 )
-def test_what_kafka_did_not_take_is_no_202(error: Exception, status: int, retry_after: str | None) -> None:
-    answer = post(Fate(error))
+@pytest.mark.parametrize(("path", "body"), [("/v1/messages", GOOD), ("/v1/receipts", RECEIPT)])
+def test_what_kafka_did_not_take_is_no_202(
+    path: str, body: dict[str, str], error: Exception, status: int, retry_after: str | None
+) -> None:
+    answer = BeMessaging(Fate(error)).ask("POST", path, json=body)
     assert problem(answer)["status"] == status
     assert answer.headers.get("retry-after") == retry_after
     assert str(error) not in answer.text
 
 
-def test_an_absent_database_asks_to_try_again() -> None:
-    accounts = TwoAccounts()
-    accounts.away = True
-    for method, path, body in (("POST", "/v1/messages", GOOD), ("PUT", "/v1/accounts/a", {"billingType": "Prepaid"})):
-        answer = ask(method, path, accounts=accounts, json=body)
-        assert (problem(answer)["status"], answer.headers["retry-after"]) == (503, "1")
+def test_a_repeat_under_a_key_is_the_same_message_and_published_again() -> None:
+    service = BeMessaging()
+    first, again, other = (under_key(service, key).json()["id"] for key in ("k", "k", "l"))
+    assert first == again != other
+    assert UUID(first).version == 5
+    assert len(service.publisher.records) == 3
 
 
-def test_a_silent_database_asks_to_try_again_before_a_caller_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent: Future[None] = Future()
-    accounts = TwoAccounts()
-    monkeypatch.setattr(app, "STORE_SECONDS", 0.1)
-    monkeypatch.setattr(accounts, "find", lambda _: silent.result())
-    answer = ask("GET", "/v1/accounts/postpaid-1", accounts=accounts)
-    silent.set_result(None)
-    assert (problem(answer)["status"], answer.headers["retry-after"]) == (503, "1")
+def test_another_message_under_a_known_key_is_refused() -> None:
+    service = BeMessaging()
+    under_key(service, "k")
+    answer = under_key(service, "k", body="another")
+    assert (problem(answer)["status"], problem(answer)["field"]) == (409, "Idempotency-Key")
+    assert len(service.publisher.records) == 1
 
 
-def put_account(accounts: TwoAccounts) -> httpx.Response:
-    return ask("PUT", "/v1/accounts/a", accounts=accounts, json={"billingType": "Prepaid"})
+@pytest.mark.parametrize(("error", "known"), [(FateUnknown("timed out"), 1), (NotPublished("queue full"), 0)])
+def test_what_may_be_in_kafka_is_remembered_and_what_is_not_is_not(error: Exception, known: int) -> None:
+    service = BeMessaging(Fate(error))
+    under_key(service, "k")
+    assert len(service.repeats.known) == known
 
 
-def test_a_change_that_may_have_been_made_is_unknown_and_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lose_the_connection(account: AccountView, deadline: float) -> None:
-        raise ChangeUnknown("lost under the commit")
-
-    accounts = TwoAccounts()
-    monkeypatch.setattr(accounts, "save", lose_the_connection)
-    answer = put_account(accounts)
-    assert (problem(answer)["status"], answer.headers.get("retry-after")) == (504, None)
+def test_an_unknown_end_says_what_a_repeat_is() -> None:
+    service = BeMessaging(Fate(FateUnknown("timed out")))
+    assert "A repeat is another message" in str(problem(post(service))["detail"])
+    assert "Repeat it with the same Idempotency-Key" in str(problem(under_key(service, "k"))["detail"])
 
 
-def test_a_change_that_nobody_answers_for_is_unknown_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent: Future[None] = Future()
-    accounts = TwoAccounts()
-    monkeypatch.setattr(app, "STORE_SECONDS", 0.1)
-    monkeypatch.setattr(accounts, "save", lambda _, __: silent.result())
-    answer = put_account(accounts)
-    silent.set_result(None)
-    assert (problem(answer)["status"], answer.headers.get("retry-after")) == (504, None)
+def test_a_silent_memory_of_keys_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent: Future[bool] = Future()
+    service = BeMessaging()
+    monkeypatch.setattr(storing, "BRIEFLY", 0.05)
+    monkeypatch.setattr(service.repeats, "contradicts", lambda _: silent.result())
+    answer = under_key(service, "k")
+    silent.set_result(True)
+    assert answer.status_code == 202
+
+
+def test_a_receipt_is_published_where_its_message_went() -> None:
+    service = BeMessaging()
+    answer = service.ask("POST", "/v1/receipts", json=RECEIPT | {"reason": "handset"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "delivered")
+    [record] = service.publisher.records
+    assert (record.topic, record.key) == ("marketing", b"postpaid-1")
+    assert dict(record.headers)["ce_type"] == b"dev.messagingtopology.message.receipt"
+    assert json.loads(record.value or b"").items() >= (RECEIPT | {"reason": "handset"}).items()
 
 
 def test_a_message_is_found_or_expected() -> None:
-    assert ask("GET", f"/v1/messages/{KNOWN}").json() == {"id": str(KNOWN), "state": "sent"}
-    answer = ask("GET", "/v1/messages/7b0d4c1e-0000-4000-8000-000000000002")
+    service = BeMessaging()
+    assert service.ask("GET", f"/v1/messages/{KNOWN}").json() == {"id": str(KNOWN), "state": "sent", "reason": ""}
+    answer = service.ask("GET", "/v1/messages/7b0d4c1e-0000-4000-8000-000000000002")
     assert problem(answer)["status"] == 404
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_accounts() -> None:
-    answer = ask("PUT", "/v1/accounts/new-1", json={"billingType": "Prepaid"})
-    assert (answer.status_code, answer.json()) == (200, {"id": "new-1", "billingType": "Prepaid"})
-    assert ask("GET", "/v1/accounts/postpaid-1").json() == {"id": "postpaid-1", "billingType": "Postpaid"}
-    assert problem(ask("GET", "/v1/accounts/nobody"))["status"] == 404
-    assert problem(ask("PUT", "/v1/accounts/new-1", json={"billingType": "Free"}))["field"] == "billingType"
-    assert problem(ask("PUT", "/v1/accounts/-", json={"billingType": "Prepaid"}))["field"] == "id"
-    assert problem(ask("GET", "/v1/messages/not-an-id"))["field"] == "id"
-
-
 def test_unknown_paths_and_methods_are_problems_too() -> None:
-    assert problem(ask("GET", "/v2/messages"))["status"] == 404
-    answer = ask("DELETE", "/v1/messages")
+    assert problem(BeMessaging().ask("GET", "/v2/messages"))["status"] == 404
+    answer = BeMessaging().ask("DELETE", "/v1/messages")
     assert (problem(answer)["status"], answer.headers["allow"]) == (405, "POST")
 
 
 def test_the_description_has_every_path_and_promises_problem_documents() -> None:
-    paths = ask("GET", "/openapi.json").json()["paths"]
-    assert paths.keys() == {"/v1/messages", "/v1/messages/{id}", "/v1/accounts/{id}"}
+    paths = BeMessaging().ask_as({}, "GET", "/openapi.json").json()["paths"]
+    account = "/v1/accounts/{id}"
+    known = {"/v1/messages", "/v1/messages/{id}", "/v1/receipts", "/v1/erasures"}
+    assert paths.keys() == known | {account, f"{account}/top-ups", f"{account}/ledger"}
     refusals = paths["/v1/messages"]["post"]["responses"]
-    assert {"400", "413", "415", "422", "503", "504"} <= refusals.keys()
+    assert {"400", "401", "403", "409", "413", "415", "422", "503", "504"} <= refusals.keys()
     assert refusals["422"]["content"].keys() == {"application/problem+json"}
+    parameters = {parameter["name"] for parameter in paths["/v1/messages"]["post"]["parameters"]}
+    assert parameters == {"Idempotency-Key", "traceparent"}, "what the gateway adds is nothing to be sent"
+
+
+def test_a_topology_without_a_domain_takes_no_account() -> None:
+    service = BeMessaging(config=CONFIG.model_copy(update={"domains": {}}))
+    answer = service.ask("PUT", "/v1/accounts/a", json={"billingType": "Prepaid", "currency": "USD"})
+    assert (problem(answer)["status"], problem(answer)["field"]) == (422, "currency")

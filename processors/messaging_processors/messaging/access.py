@@ -1,0 +1,35 @@
+"""Who a request comes from and what it may do, as the gateway vouches for it, pure; `parameters` calls it."""
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope, Tenant
+from messaging_processors.runtime.problems import ProblemError
+
+_TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
+_NOBODY = f"Call through the API gateway: {TENANT_HEADER} and {SCOPES_HEADER} say who calls and what they may do."
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A tenant's client."""
+
+    tenant: Tenant
+    scopes: frozenset[str]
+
+
+def caller_of(tenant: str | None, scopes: str | None) -> Caller:
+    """Raises the 401 of a request that nobody vouches for."""
+    if scopes is None:
+        raise ProblemError(401, _NOBODY)
+    try:
+        return Caller(_TENANT.validate_python(tenant), frozenset(scopes.split()))
+    except ValidationError as error:
+        raise ProblemError(401, _NOBODY) from error
+
+
+def require_scope(caller: Caller, scope: Scope) -> None:
+    """Raises the 403 of a key that may not do this."""
+    if scope not in caller.scopes:
+        raise ProblemError(403, f"The API key lacks the scope {scope}; add it to the key's scopes in the Secret.")

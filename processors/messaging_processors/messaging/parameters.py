@@ -1,0 +1,50 @@
+"""What endpoints take from a request beside its body, by name; FastAPI reads and checks it."""
+
+from collections.abc import Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Query
+
+from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
+from messaging_api.account import AccountId
+from messaging_processors.messaging.access import Caller, caller_of, require_scope
+
+_LARGEST_SEQUENCE = 2**63 - 1
+
+
+def _with_scope(scope: Scope) -> Callable[[str | None, str | None], Caller]:
+    def caller(
+        tenant: Annotated[str | None, Header(alias=TENANT_HEADER, include_in_schema=False)] = None,
+        scopes: Annotated[str | None, Header(alias=SCOPES_HEADER, include_in_schema=False)] = None,
+    ) -> Caller:
+        found = caller_of(tenant, scopes)
+        require_scope(found, scope)
+        return found
+
+    return caller
+
+
+Sender = Annotated[Caller, Depends(_with_scope(Scope.SEND))]
+Reader = Annotated[Caller, Depends(_with_scope(Scope.READ))]
+AccountKeeper = Annotated[Caller, Depends(_with_scope(Scope.ACCOUNTS))]
+Payer = Annotated[Caller, Depends(_with_scope(Scope.TOP_UPS))]
+Provider = Annotated[Caller, Depends(_with_scope(Scope.RECEIPTS))]
+Eraser = Annotated[Caller, Depends(_with_scope(Scope.ERASURES))]
+
+MessageIdInPath = Annotated[UUID, Path(alias="id")]
+AccountIdInPath = Annotated[AccountId, Path(alias="id")]
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=IDEMPOTENCY_KEY,
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Visible ASCII characters. A repeat with the same key takes effect once.",
+    ),
+]
+Traceparent = Annotated[str | None, Header()]
+After = Annotated[int, Query(ge=0, le=_LARGEST_SEQUENCE, description="The `next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
