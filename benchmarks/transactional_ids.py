@@ -133,6 +133,7 @@ def recover(stage: Stage, proxy: KafkaProxy, way: str, figures: Figures) -> None
         held.times = len(held.seen)
         orphans = stage.offsets().keys() - stage.offsets(stable=True).keys()
         seconds = waits(killed, gone_on(stage, orphans), seen_beyond(stage))
+    print(f"{way}: {seconds[0]:.1f} s, {seconds[1]:.1f} s")
     figures.commits.append(seconds[0])
     figures.visible.append(seconds[1])
 
@@ -166,7 +167,7 @@ def hasten(stage: Stage, way: str, partitions: int, figures: Figures) -> None:
     stage.fill(RECORDS)
     with stage.pod(way, until=RECORDS) as pod:
         output, _ = pod.communicate(timeout=120)
-    figures.speed[partitions].append(RECORDS / float(output))
+    figures.speed[partitions].append(RECORDS / float(output.splitlines()[-1]))
 
 
 def measure(kafka: str, proxy: KafkaProxy, database: str) -> dict[str, Figures]:

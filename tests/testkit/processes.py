@@ -67,12 +67,12 @@ def a_slot(config: ProcessorConfig, folder: Path, name: str = "") -> Slot:
     return slot
 
 
-def launch(slot: Slot, **environment: str) -> Processor:
-    """Starts it; what it says is appended to its log. Who starts it ends it."""
+def launch(slot: Slot, module: str = "messaging_processors", **environment: str) -> Processor:
+    """Starts it; what it says is appended to its log. Who starts it ends it. Another module may run it differently."""
     own = {"MESSAGING_CONFIG": str(slot.config), "HTTP_PORT": str(slot.http), "HEALTH_PORT": str(slot.health)}
     with slot.log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "messaging_processors"],
+            [sys.executable, "-m", module],
             env={**os.environ, **own, "POD_NAME": slot.name, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -186,9 +186,10 @@ class Reader:
 
     def _wait_for(self, hidden: frozenset[Position]) -> None:
         """What is hidden is asked about again soon; what was hidden before, too, is somebody's who is gone."""
+        if new := hidden - self._hidden:
+            _log.info("an open transaction hides the group's offsets", partitions=sorted(new))
         stuck, self._hidden = hidden & self._hidden, hidden
         if stuck:
-            _log.info("an open transaction hides the group's offsets", partitions=sorted(stuck))
             self._on_hidden(stuck)
         self._ask_at = time.monotonic() + _HIDDEN_SECONDS if hidden else 0.0
 
