@@ -8,21 +8,26 @@ from testkit.waiting import eventually
 
 _WORKERS = tuple(name for name in REPLICAS if name != MESSAGING)
 _GAINED, _LOST = "partitions gained", "partitions lost"
-_KILLS = 8
 _END_SECONDS = 12.0
 _SOME = 20
 
 
 def _killed(scene: Scene) -> None:
-    """Again and again, somewhere in a batch; some pods come back under their names, some are replaced."""
-    for number in range(_KILLS):
-        for processor in _WORKERS:
-            pod = scene.pods(processor)[0]
-            scene.load.await_accepted(_SOME // 4)
-            if number % 4 == 3:
-                scene.world.replace(pod)
-            else:
-                pod.kill()
+    """One of each, somewhere in a batch; the first time they come back under their names, the second time replaced."""
+    for end in (Pod.kill, scene.world.replace):
+        scene.load.await_accepted(_SOME)
+        for pod in (scene.pods(processor)[0] for processor in _WORKERS):
+            end(pod)
+        scene.until(lambda: all(_reads(pod) for pod in _workers(scene)))
+
+
+def _workers(scene: Scene) -> list[Pod]:
+    return [pod for processor in _WORKERS for pod in scene.pods(processor)]
+
+
+def _reads(pod: Pod) -> bool:
+    """Since it was last started."""
+    return "rewound" in pod.log.rpartition('"starting"')[2]
 
 
 def _frozen(processor: str) -> Fault:
