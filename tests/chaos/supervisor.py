@@ -4,6 +4,7 @@ A pod can be killed, frozen, told to end, and deleted: then another one with a n
 ever signalled.
 """
 
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -60,6 +61,11 @@ class Pod:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+
+    def resident(self) -> int:
+        """Bytes of memory in use."""
+        pages = int(Path(f"/proc/{self.running.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
 
     @property
     def log(self) -> str:
