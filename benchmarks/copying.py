@@ -97,7 +97,9 @@ class NamedPredecessor:
         self._output = options.output
         name = f"{options.group}.{uuid4()}"
         self._writer = TransactionalWriter(connection, name)
-        self._predecessors = Predecessors(database.connect(options.database), connection, options.group, name)
+        engine = database.connect(options.database)
+        database.probe(engine)  # billing is connected before it reads, for its ledger
+        self._predecessors = Predecessors(engine, connection, options.group, name)
         self.found_hidden = self._predecessors.end
 
     def prepare(self) -> None:

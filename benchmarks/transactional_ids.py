@@ -37,7 +37,7 @@ RECOVERY_ROUNDS = 3
 RECOVERY_PARTITIONS = 6
 THROUGHPUT_ROUNDS = 3
 THROUGHPUT_PARTITIONS = (6, 12)
-RECORDS = 20_000
+RECORDS = 40_000
 VALUE = b"x" * 300
 LONGEST_RECOVERY = 60.0
 HELD_SECONDS = 0.5
@@ -221,7 +221,7 @@ def main() -> None:
         with proxied_kafka(folder) as (kafka, proxy), services.postgres(folder) as postgres:
             migrate(postgres.address)
             figures = measure(kafka.address, proxy, postgres.address)
-    Console().print(table(figures))
+    Console(width=120).print(table(figures))
     print(f"median (worst) of {RECOVERY_ROUNDS} kills; {RECORDS:,} records, median of {THROUGHPUT_ROUNDS}, (ratio)")
     print(f"took {time.monotonic() - began:.0f} s")
 

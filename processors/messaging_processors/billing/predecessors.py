@@ -10,6 +10,7 @@ which costs it one batch. Only time depends on any of this: without the database
 here, Kafka ends the transaction in its own time.
 """
 
+import threading
 from collections.abc import Collection, Iterable
 
 import structlog
@@ -46,6 +47,7 @@ class Predecessors:
         self._connection = connection
         self._we = {"group": group_id, "id": transactional_id}
         self._noted: set[Position] = set()
+        self._ending: set[str] = set()
 
     def succeed(self, positions: Collection[Position], lost: Collection[Position]) -> None:
         """Our transactions may hold these offsets from now on; says so once, until a partition is among the `lost`.
@@ -59,7 +61,10 @@ class Predecessors:
             self._noted |= new
 
     def end(self, positions: Iterable[Position]) -> None:
-        """Ends the transactions that hide these offsets, if it is known whose they are."""
+        """Begins to end the transactions that hide these offsets, if it is known whose they are.
+
+        Does not wait for Kafka: the offsets are there before it has a producer ready, and others are read meanwhile.
+        """
         try:
             with database.transaction(self._engine) as connection:
                 gone = list(connection.scalars(_FIND, self._we | _columns(positions)))
@@ -67,7 +72,9 @@ class Predecessors:
             _log.warning("whose transaction is open is not known", error=str(error))
             return
         for transactional_id in gone:
-            self._end(transactional_id)
+            if transactional_id not in self._ending:
+                self._ending.add(transactional_id)
+                threading.Thread(target=self._end, args=(transactional_id,), name="predecessor", daemon=True).start()
 
     def _end(self, transactional_id: str) -> None:
         writer = TransactionalWriter(self._connection, transactional_id)
@@ -79,6 +86,7 @@ class Predecessors:
             _log.info("the transaction of a member that is gone is ended", transactional_id=transactional_id)
         finally:
             writer.close()
+            self._ending.discard(transactional_id)
 
 
 def _columns(positions: Iterable[Position]) -> dict[str, list[str] | list[int]]:
