@@ -210,7 +210,8 @@ def table(figures: dict[str, Figures]) -> Table:
 
 
 def _compared(speeds: list[float], first: list[float]) -> str:
-    ratio = statistics.median(speeds) / statistics.median(first)
+    """Each round's own ratio counts: what else the machine does changes from round to round."""
+    ratio = statistics.median(mine / others for mine, others in zip(speeds, first, strict=True))
     return f"{statistics.median(speeds):,.0f} ({ratio:.2f})"
 
 

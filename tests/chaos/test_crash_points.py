@@ -5,14 +5,14 @@ started again without (`testkit.crashing`). Every run has topics, groups and acc
 side: most of a run is waiting for the group to notice the death.
 """
 
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import SIGKILL
 from typing import Protocol
 
 import httpx
@@ -26,16 +26,17 @@ from messaging_cli.local.third_party import Behaviour, ThirdParty
 from testkit.accounts import Accounts
 from testkit.arriving import Ends
 from testkit.broker import Broker
-from testkit.charging import errors, put, told
+from testkit.charging import errors, told
+from testkit.forking import launch
 from testkit.loops import billing_pods, turn_until
 from testkit.messaging import vouched
-from testkit.processes import Processor, Slot, a_slot, launch
+from testkit.processes import Slot, a_slot
 from testkit.samples import a_billed_message, a_billing_config, a_sink_config, an_accepted_message
 from testkit.waiting import eventually
 
 AT_ONCE = 8
-SIGKILLED = -9
 LAST_SECONDS = 0.5
+"""It may die just after the last thing that there is to do."""
 
 
 class Job(Protocol):
@@ -46,21 +47,21 @@ class Job(Protocol):
     @property
     def config(self) -> KafkaProcessorConfig: ...
 
-    def advance(self, processor: Processor) -> bool:
-        """Does what its callers do; whether the processor is done."""
+    def advance(self, url: str) -> bool:
+        """Does what its callers do; whether the processor at `url` is done."""
 
     def check(self) -> None:
         """Fails where something is missing or double."""
 
 
 @contextmanager
-def crashing(slot: Slot, effects: Path, crash_at: str, **environment: str) -> Iterator[Processor]:
-    processor = launch(slot, "testkit.crashing", CRASH_LIST=str(effects), CRASH_AT=crash_at, **environment)
+def crashing(slot: Slot, effects: Path, crash_at: str, **environment: str) -> Iterator[BaseProcess]:
+    process = launch(slot, CRASH_LIST=str(effects), CRASH_AT=crash_at, **environment)
     try:
-        yield processor
+        yield process
     finally:
-        processor.process.kill()
-        processor.process.wait()
+        process.kill()
+        process.join()
 
 
 @dataclass(frozen=True)
@@ -89,24 +90,18 @@ class Runs:
         job = self.new_job()
         name = crash_at.replace(":", "-") or "none"
         slot = a_slot(job.config, self.folder, f"{job.config.processor}-{name}")
+        url = f"http://127.0.0.1:{slot.http}"
         effects = self.folder / f"{name}.effects"
-        with crashing(slot, effects, crash_at, **job.environment) as processor:
-            died = eventually(partial(_ended, job, processor)) == "died"
+        with crashing(slot, effects, crash_at, **job.environment) as process:
+            eventually(lambda: process.exitcode is not None or job.advance(url), within=60)
+            process.join(LAST_SECONDS)
+            died = process.exitcode is not None
+        assert process.exitcode == -SIGKILL, slot.log.read_text()[-2000:]
         if died:
-            with crashing(slot, effects.with_suffix(".restarted"), "", **job.environment) as processor:
-                eventually(lambda: job.advance(processor), within=60)
+            with crashing(slot, effects.with_suffix(".restarted"), "", **job.environment):
+                eventually(lambda: job.advance(url), within=60)
         job.check()
         return died
-
-
-def _ended(job: Job, processor: Processor) -> str:
-    """It may die just after the last thing that there is to do."""
-    is_done = processor.process.poll() is None and job.advance(processor)
-    with suppress(subprocess.TimeoutExpired):
-        code = processor.process.wait(LAST_SECONDS if is_done else 0)
-        assert code == SIGKILLED, processor.log.read_text()[-2000:]
-        return "died"
-    return "done" if is_done else ""
 
 
 class BillingJob:
@@ -122,14 +117,14 @@ class BillingJob:
         self._accounts.register(self._pays)
         self._accounts.register(self._poor, billing_type=BillingType.PREPAID)
         self._charged = [an_accepted_message(self._pays), an_accepted_message(self._pays)]
-        self._refused = an_accepted_message(self._poor)
-        self._refused = self._refused.model_copy(update={"billing_type": BillingType.PREPAID})
-        self._broker.put("postpaid", b"{", [("domain", b"marketing")])
-        put(self._broker, [*self._charged])
-        put(self._broker, [self._refused])
+        self._refused = an_accepted_message(self._poor, billing_type=BillingType.PREPAID)
+        values = [one.model_dump_json().encode() for one in (*self._charged, self._refused)]
+        for value in (b"{", *values):  # all in one partition: what comes from two may be one batch, or two
+            self._broker.put("postpaid", value, [("domain", b"marketing")])
+        self._broker.flush()
 
-    def advance(self, processor: Processor) -> bool:
-        return self._broker.done(self.config.group_id, ["postpaid", "prepaid"]) == 4
+    def advance(self, url: str) -> bool:
+        return self._broker.done(self.config.group_id, ["postpaid"]) == 4
 
     def check(self) -> None:
         assert Counter((one.id, one.outcome) for one in told(self._broker)) == Counter(
@@ -159,7 +154,7 @@ class SinkJob:
         third_party.behave(Behaviour(status=422, ids=(str(self._hopeless.id),), path=path))
         self._ends.put([*self._sent, self._unsent, self._hopeless])
 
-    def advance(self, processor: Processor) -> bool:
+    def advance(self, url: str) -> bool:
         return self._ends.committed() == 4
 
     def check(self) -> None:
@@ -202,13 +197,13 @@ class MessagingJob:
             ("POST", "/v1/messages", message),
         ]
 
-    def advance(self, processor: Processor) -> bool:
+    def advance(self, url: str) -> bool:
         """A client that repeats under the same key what it has no answer for."""
         headers = vouched(self._tenant) | {"Idempotency-Key": "the only one"}
         with suppress(httpx.TransportError):
             while self._todo:
                 method, path, body = self._todo[0]
-                if not httpx.request(method, processor.url + path, json=body, headers=headers).is_success:
+                if not httpx.request(method, url + path, json=body, headers=headers).is_success:
                     break
                 self._todo.pop(0)
         return not self._todo

@@ -1,13 +1,17 @@
-"""`python -m testkit.crashing`: a processor that kills itself right before or right after one of its effects.
+"""A processor that kills itself right before or right after one of its effects.
 
 An effect is a call of a client's that changes something outside: a commit, a record, an offset, a call of a third
 party. Threads that only look whether a dependency is there, and sweep, are left out: they keep no count.
 
 CRASH_LIST   a file that gets a line for every effect, when it begins: its number, from 1, and its name
 CRASH_AT     before:3 or after:3; nothing happens without
+
+`python -m testkit.crashing` is `python -m messaging_processors` with these two; `forking` starts many. This module
+changes the clients of whoever imports it.
 """
 
 import functools
+import importlib
 import inspect
 import os
 import signal
@@ -35,21 +39,24 @@ _PRODUCER = (
 
 
 class Effects:
-    """Counts them, and kills at the appointed one. Thread-safe."""
+    """Counts them once it is told where to list them, and kills at the appointed one. Thread-safe."""
 
-    def __init__(self, listed: Path, crash_at: str) -> None:
-        self._listed = listed
-        self._crash_at = crash_at
+    def __init__(self) -> None:
+        self._listed: Path | None = None
+        self._crash_at = ""
         self._lock = threading.Lock()
         self._count = 0
+
+    def appoint(self, listed: Path, crash_at: str) -> None:
+        self._listed, self._crash_at = listed, crash_at
 
     @contextmanager
     def effect(self, name: str) -> Iterator[None]:
         """The block is one."""
-        if threading.current_thread().name in _LOOKING:
+        if self._listed is None or threading.current_thread().name in _LOOKING:
             yield
             return
-        number = self._begin(name)
+        number = self._begin(name, self._listed)
         self._reach(f"before:{number}")
         yield
         self._reach(f"after:{number}")
@@ -74,11 +81,11 @@ class Effects:
         for method in methods:
             setattr(owner, method, self.counted(f"{owner.__name__}.{method}", getattr(owner, method)))
 
-    def _begin(self, name: str) -> int:
+    def _begin(self, name: str, listed: Path) -> int:
         with self._lock:
             self._count += 1
-            with self._listed.open("a") as listed:
-                listed.write(f"{self._count} {name}\n")
+            with listed.open("a") as file:
+                file.write(f"{self._count} {name}\n")
             return self._count
 
     def _reach(self, point: str) -> None:
@@ -112,11 +119,17 @@ def _countable(effects: Effects) -> tuple[type, type]:
 
 
 def main() -> None:
-    install(Effects(Path(os.environ["CRASH_LIST"]), os.environ.get("CRASH_AT", "")))
-    from messaging_processors.__main__ import main as processor
-
+    """As the environment says."""
+    EFFECTS.appoint(Path(os.environ["CRASH_LIST"]), os.environ.get("CRASH_AT", ""))
     processor()
 
+
+EFFECTS = Effects()
+install(EFFECTS)
+# After that, for they take the clients' classes by name.
+processor = importlib.import_module("messaging_processors.__main__").main
+for _kind in ("billing", "messaging", "sink"):
+    importlib.import_module(f"messaging_processors.{_kind}.main")
 
 if __name__ == "__main__":
     main()

@@ -57,6 +57,12 @@ class Slot:
     config: Path
     log: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processor is told by it."""
+        ports = {"HTTP_PORT": str(self.http), "HEALTH_PORT": str(self.health)}
+        return ports | {"MESSAGING_CONFIG": str(self.config), "POD_NAME": self.name}
+
 
 def a_slot(config: ProcessorConfig, folder: Path, name: str = "") -> Slot:
     """Free ports, and the configuration written; the name is the pod's."""
@@ -69,11 +75,10 @@ def a_slot(config: ProcessorConfig, folder: Path, name: str = "") -> Slot:
 
 def launch(slot: Slot, module: str = "messaging_processors", **environment: str) -> Processor:
     """Starts it; what it says is appended to its log. Who starts it ends it. Another module may run it differently."""
-    own = {"MESSAGING_CONFIG": str(slot.config), "HTTP_PORT": str(slot.http), "HEALTH_PORT": str(slot.health)}
     with slot.log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module],
-            env={**os.environ, **own, "POD_NAME": slot.name, **environment},
+            env={**os.environ, **slot.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
