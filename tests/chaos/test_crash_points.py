@@ -35,6 +35,7 @@ from testkit.samples import a_billed_message, a_billing_config, a_sink_config, a
 from testkit.waiting import eventually
 
 AT_ONCE = 8
+ONE_KEY = "the-only-one"
 LAST_SECONDS = 0.5
 """It may die just after the last thing that there is to do."""
 
@@ -199,12 +200,12 @@ class MessagingJob:
 
     def advance(self, url: str) -> bool:
         """A client that repeats under the same key what it has no answer for."""
-        headers = vouched(self._tenant) | {"Idempotency-Key": "the only one"}
+        headers = vouched(self._tenant) | {"Idempotency-Key": ONE_KEY}
         with suppress(httpx.TransportError):
             while self._todo:
                 method, path, body = self._todo[0]
-                if not httpx.request(method, url + path, json=body, headers=headers).is_success:
-                    break
+                answer = httpx.request(method, url + path, json=body, headers=headers)
+                assert answer.is_success, answer.text
                 self._todo.pop(0)
         return not self._todo
 
@@ -213,7 +214,7 @@ class MessagingJob:
         with billing_pods(config, database_url=self.environment["DATABASE_URL"]) as (pod,):
             end = self._broker.ends("prepaid")[0]
             turn_until(lambda: self._broker.done(config.group_id, ["prepaid"]) == end, *[pod.step] * 3)
-        identifier = idempotent_id(self._tenant, "the only one")
+        identifier = idempotent_id(self._tenant, ONE_KEY)
         accounts = Accounts(self.environment["DATABASE_URL"])
         entries = accounts.ledger(self._account, self._tenant)
         assert [(entry.kind, entry.amount_micros) for entry in entries] == [("top-up", 1_000_000), ("charge", -7_500)]
