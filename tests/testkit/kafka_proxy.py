@@ -133,6 +133,11 @@ class KafkaProxy:
         self._rules = [*self._rules, rule]
         return rule
 
+    def answer_to(self, request: Rule) -> Rule:
+        """Sees the response to the first request that a rule was applied to."""
+        wanted = request.seen[0].correlation
+        return self.rule(request.api, Direction.RESPONSE, when=lambda answer: answer.correlation == wanted)
+
     def rule_for(self, frame: Frame) -> Rule | None:
         """The one to apply, which notes the frame."""
         found = next((rule for rule in self._rules if rule.applies(frame)), None)

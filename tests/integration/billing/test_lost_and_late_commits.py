@@ -46,11 +46,6 @@ def let_in_meanwhile(broker: Broker, late: Rule, answer: Rule, commit: Rule) -> 
     return is_open
 
 
-def answer_to(proxy: KafkaProxy, late: Rule) -> Rule:
-    wanted = late.seen[0].correlation
-    return proxy.rule(Api.END_TXN, Direction.RESPONSE, when=lambda answer: answer.correlation == wanted)
-
-
 @pytest.mark.parametrize("action", [Action.HOLD, Action.HOLD_AND_CUT])
 def test_a_commit_that_comes_late_ends_no_other_transaction(
     broker: Broker, proxy: KafkaProxy, pod: BillingPod, accounts: Accounts, action: Action
@@ -62,7 +57,7 @@ def test_a_commit_that_comes_late_ends_no_other_transaction(
     ids += feed(broker, 200)
     commit = proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
     with ThreadPoolExecutor(1) as thread:
-        was_open = thread.submit(let_in_meanwhile, broker, late, answer_to(proxy, late), commit)
+        was_open = thread.submit(let_in_meanwhile, broker, late, proxy.answer_to(late), commit)
         turn_until(lambda: len(charged(broker)) == len(ids), *[pod.step] * 5)
     assert was_open.result(), "the late commit has torn the next transaction"
     assert charged(broker) == Counter(ids)

@@ -55,17 +55,9 @@ def world(proxied_kafka: tuple[Service, KafkaProxy]) -> Iterator[World]:
     world.close()
 
 
-def answer_to(proxy: KafkaProxy, request: Rule) -> Rule:
-    """Sees the response to what `request` holds: the one with its correlation id."""
-    (frame,) = request.seen
-    return proxy.rule(
-        request.api, Direction.RESPONSE, when=lambda answer: answer.correlation == frame.correlation, times=1
-    )
-
-
 def arrives_in_the_next_transaction(world: World, late: Rule) -> Rule:
     """Lets the late request go while another transaction is open; has seen Kafka's answer to it."""
-    answer = answer_to(world.proxy, late)
+    answer = world.proxy.answer_to(late)
     end = world.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
     with ThreadPoolExecutor(1) as thread:
         writing = thread.submit(world.write, b"second", 20)
