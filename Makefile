@@ -93,6 +93,10 @@ chart: venv ## what the Helm chart renders
 e2e: up ## the whole flow on a real cluster, with faults
 	$(BIN)/pytest -v tests/e2e
 
+.PHONY: chaos
+chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; a quarter of an hour
+	$(BIN)/pytest -q --timeout 300 --durations 0 --durations-min 1 tests/chaos
+
 .PHONY: lock
 lock: venv ## pin all dependencies anew, as pyproject.toml asks
 	$(BIN)/python images/locks.py

@@ -11,6 +11,8 @@ from messaging_cli.local import services
 from messaging_cli.local.process import Service
 from messaging_cli.local.third_party import ThirdParty
 from messaging_cli.local.third_party import third_party as running_third_party
+from testkit.kafka_proxy import KafkaProxy
+from testkit.kafka_proxy import proxied_kafka as a_proxied_kafka
 
 # A machine that is busy with something else proves nothing wrong.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -31,6 +33,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def kafka_bootstrap(kafka: Service) -> str:
     return kafka.address
+
+
+@pytest.fixture(scope="session")
+def proxied_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, KafkaProxy]]:
+    """A broker of its own, which can be reached directly and through a proxy that tampers with single requests."""
+    require("mvn", "maven")
+    with a_proxied_kafka(tmp_path_factory.mktemp("proxied-kafka")) as both:
+        yield both
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ class Broker:
 
     def transaction_is_open(self, topic: str) -> bool:
         """Whether some record of the topic is neither committed nor aborted."""
-        ends = [self._ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed")]
+        ends = [self.ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed")]
         return ends[0] != ends[1]
 
     def done(self, group: str, topics: Iterable[str]) -> int:
@@ -109,7 +109,7 @@ class Broker:
 
     def total(self, topics: Iterable[str]) -> int:
         """How many records there are in topics that nobody writes to in transactions."""
-        return sum(sum(self._ends(topic, "read_committed")) for topic in topics)
+        return sum(sum(self.ends(topic)) for topic in topics)
 
     @must_answer(KafkaException)
     def committed(self, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
@@ -128,7 +128,8 @@ class Broker:
         consumer.close()
 
     @must_answer(KafkaException)
-    def _ends(self, topic: str, isolation: str) -> list[int]:
+    def ends(self, topic: str, isolation: str = "read_committed") -> list[int]:
+        """Where each partition ends for such a reader, transactions' markers included."""
         consumer = self._consumer(isolation)
         ends = [
             consumer.get_watermark_offsets(TopicPartition(self.name(topic), number), 5)[1]

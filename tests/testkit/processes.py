@@ -47,24 +47,51 @@ class Processor:
         return True
 
 
-@contextmanager
-def running(config: ProcessorConfig, folder: Path, **environment: str) -> Iterator[Processor]:
-    """A processor with this configuration and environment (DATABASE_URL, CACHE_URL), on free ports of its own."""
+@dataclass(frozen=True)
+class Slot:
+    """A processor's name, ports and files: what stays the same when it is started again."""
+
+    name: str
+    http: int
+    health: int
+    config: Path
+    log: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processor is told by it."""
+        ports = {"HTTP_PORT": str(self.http), "HEALTH_PORT": str(self.health)}
+        return ports | {"MESSAGING_CONFIG": str(self.config), "POD_NAME": self.name}
+
+
+def a_slot(config: ProcessorConfig, folder: Path, name: str = "") -> Slot:
+    """Free ports, and the configuration written; the name is the pod's."""
     http, health = free_port(), free_port()
-    name = f"{config.processor}-{http}"
-    file, log = folder / f"{name}.json", folder / f"{name}.log"
-    file.write_text(config.model_dump_json())
-    own = {"MESSAGING_CONFIG": str(file), "HTTP_PORT": str(http), "HEALTH_PORT": str(health), "POD_NAME": name}
-    with log.open("wb") as output:
+    name = name or f"{config.processor}-{http}"
+    slot = Slot(name, http, health, folder / f"{name}.json", folder / f"{name}.log")
+    slot.config.write_text(config.model_dump_json())
+    return slot
+
+
+def launch(slot: Slot, module: str = "messaging_processors", **environment: str) -> Processor:
+    """Starts it; what it says is appended to its log. Who starts it ends it. Another module may run it differently."""
+    with slot.log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "messaging_processors"],
-            env={**os.environ, **own, **environment},
+            [sys.executable, "-m", module],
+            env={**os.environ, **slot.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
+    return Processor(process, f"http://127.0.0.1:{slot.http}", f"http://127.0.0.1:{slot.health}", slot.log)
+
+
+@contextmanager
+def running(config: ProcessorConfig, folder: Path, **environment: str) -> Iterator[Processor]:
+    """A processor with this configuration and environment (DATABASE_URL, CACHE_URL), on free ports of its own."""
+    processor = launch(a_slot(config, folder), **environment)
     try:
-        yield Processor(process, f"http://127.0.0.1:{http}", f"http://127.0.0.1:{health}", log)
+        yield processor
     finally:
-        process.kill()
-        process.wait()
+        processor.process.kill()
+        processor.process.wait()

@@ -10,9 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from messaging_cli.errors import CliError
 from messaging_cli.local.jars import fetch_jars
@@ -28,10 +29,15 @@ def database_url(host: str, port: int) -> str:
 
 
 @contextmanager
-def kafka(folder: Path, port: int | None = None, heap: str = "512m") -> Iterator[Service]:
-    """One broker on 127.0.0.1; `address` is its bootstrap server."""
+def kafka(
+    folder: Path,
+    port: int | None = None,
+    heap: str = "512m",
+    beside: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> Iterator[Service]:
+    """One broker on 127.0.0.1; `address` is its bootstrap server; `beside` are more listeners of it."""
     address = f"127.0.0.1:{port or free_port()}"
-    properties = write_properties(folder, {"CLIENT": (address, address)}, f"127.0.0.1:{free_port()}")
+    properties = write_properties(folder, {"CLIENT": (address, address), **beside}, f"127.0.0.1:{free_port()}")
     prepared(folder, "kafka-data", lambda _: format_log(properties))
     command = java("kafka.Kafka", properties, heap=heap)
     with running(Service("kafka", address, command, folder, "Kafka Server started")) as service:

@@ -136,7 +136,12 @@ class Handler(BaseHTTPRequestHandler):
     third_party: ThirdParty
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        announced = int(self.headers.get("Content-Length") or 0)
+        content = self.rfile.read(announced)
+        if len(content) < announced:  # its sender was killed meanwhile: nobody has asked for anything
+            self.close_connection = True
+            return
+        body = content.decode()
         match self.path:
             case "/behaviour":
                 self.change(json.loads(body or "{}"))

@@ -6,7 +6,8 @@ Every turn of the loop
 2. reads a batch, only what is committed, with the proof of the membership under which its partitions are ours;
 3. decodes and prices: records of other domains are dropped by their header, poison becomes a dead letter;
 4. settles it with the ledger in one database transaction: each message is charged, refused or expired for ever;
-5. writes outcomes, dead letters and the batch's own offsets in one Kafka transaction;
+5. notes once that its transactions may hold these partitions' offsets (`predecessors`), and writes outcomes, dead
+   letters and the batch's own offsets in one Kafka transaction;
 6. if 4 or 5 is not surely committed: goes back to where the group is, and waits longer each time.
 
 Where 5 fails after 4 the repeat finds the entries and tells what they say. A rebalance cannot come between 2 and 5:
@@ -24,6 +25,7 @@ from messaging_processors.billing import counting, emitting
 from messaging_processors.billing.deciding import Decision, Emission
 from messaging_processors.billing.handling import Letter, Priced, handle
 from messaging_processors.billing.ledger import Ledger
+from messaging_processors.billing.predecessors import Predecessors
 from messaging_processors.billing.rating import Rates
 from messaging_processors.runtime import database, metrics
 from messaging_processors.runtime.backoff import Backoff
@@ -52,6 +54,7 @@ class Billing:
     reader: Reader
     writer: TransactionalWriter
     ledger: Ledger
+    predecessors: Predecessors
     waits_for: str = ""
     """The dependency without which nothing can be charged."""
     rate: DeadLetterRate = field(default_factory=DeadLetterRate)
@@ -115,7 +118,9 @@ class Billing:
     def _tell(self, done: list[Record], decisions: list[Decision], group: object, now: datetime) -> None:
         outcomes = [emitting.outcome(one, self.config, now) for one in decisions if isinstance(one, Emission)]
         letters = [emitting.letter(one, self.config, now) for one in decisions if isinstance(one, Letter)]
-        self.writer.write(outcomes + letters, next_offsets(done), group)
+        offsets = next_offsets(done)
+        self.predecessors.succeed(offsets.keys(), self.reader.lost())
+        self.writer.write(outcomes + letters, offsets, group)
         self.rate.written(len(letters), len(done) - len(letters))
         metrics.CONSUMED.inc(len(done))
         for decision in decisions:
@@ -146,12 +151,16 @@ class Billing:
 def assemble(config: BillingConfig, runtime: Runtime) -> Billing:
     """Billing with all its parts."""
     connection = Connection(config.bootstrap_servers, runtime.health)
+    engine = database.connect(runtime.secrets.database_url)
+    transactional_id = f"{config.group_id}.{runtime.secrets.pod_name}"
+    predecessors = Predecessors(engine, connection, config.group_id, transactional_id)
     return Billing(
         config,
         runtime.health,
-        Reader(connection, config.group_id, config.inputs),
-        TransactionalWriter(connection, f"{config.group_id}.{runtime.secrets.pod_name}"),
-        Ledger(database.connect(runtime.secrets.database_url), config.tariff),
+        Reader(connection, config.group_id, config.inputs, predecessors.end),
+        TransactionalWriter(connection, transactional_id),
+        Ledger(engine, config.tariff),
+        predecessors,
     )
 
 

@@ -8,10 +8,13 @@ The client's own way to a partition's first offset is not taken. It starts at `a
 somebody's open transaction hides the offset while a second rebalance comes; all that is in the partition would be
 charged again. It also gives a partition up for good when the question fails. So a gained partition is paused, we ask
 where the group is ourselves, as often as it takes, and seek.
+
+An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
+own. Kafka would end that member's transaction in its own time; whoever knows how may do so at once (`on_hidden`).
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import methodcaller
 from typing import Any, cast
@@ -20,9 +23,13 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from messaging_processors.runtime.connection import LIBRARY_LOG, Connection
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.offsets import Group
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
-_ASK_SECONDS = 1.0
+_ASK_AGAIN_SECONDS = 1.0
+_HIDDEN_SECONDS = 0.1
+"""A member that is alive has written its transaction's end by then."""
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _ask_headers = methodcaller("headers")
@@ -40,8 +47,17 @@ class Batch:
 class Reader:
     """One member of a consumer group. Not thread-safe; `read` or `idle` must be called at least every few minutes."""
 
-    def __init__(self, connection: Connection, group_id: str, topics: list[str]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        group_id: str,
+        topics: list[str],
+        on_hidden: Callable[[frozenset[Position]], None] = lambda _: None,
+    ) -> None:
         self._connection = connection
+        self._whereabouts = Group(connection, group_id).whereabouts
+        self._on_hidden = on_hidden
+        self._hidden: frozenset[Position] = frozenset()
         self._assigned: set[Position] = set()
         self._lost: set[Position] = set()
         self._astray: set[Position] = set()
@@ -147,28 +163,35 @@ class Reader:
         self._connection.failed(str(error))
 
     def _find_way(self) -> None:
-        """Seeks what is astray to where the group is; while Kafka can't say where that is, the others are read on."""
+        """Seeks what is astray to where the group is; what Kafka can't say that of waits, and the others are read."""
         if not self._astray or time.monotonic() < self._ask_at:
             return
         try:
-            self._seek(self._consumer.committed(_partitions(self._astray), _ASK_SECONDS))
-        except KafkaException as error:
-            # Usually a killed member's transaction is still open; the broker ends it within seconds.
-            _log.info(
-                "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
-            )
-            self._ask_at = time.monotonic() + _ASK_SECONDS
+            found = self._whereabouts(self._astray)
+            self._seek(found.offsets)
+        except (Away, KafkaException) as error:
+            _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
+            self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
             return
-        if not self._held:
-            self._resume(self._astray)
-        self._astray.clear()
+        self._wait_for(found.hidden)
 
-    def _seek(self, committed: list[TopicPartition]) -> None:
-        _raise_first_error(committed)
-        for place in committed:
-            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
-            _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
-            self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
+    def _seek(self, offsets: Mapping[Position, int]) -> None:
+        for (topic, partition), committed in offsets.items():
+            offset = committed if committed >= 0 else OFFSET_BEGINNING
+            _log.info("rewound", topic=topic, partition=partition, offset=offset)
+            self._consumer.seek(TopicPartition(topic, partition, offset))
+        self._astray -= offsets.keys()
+        if not self._held:
+            self._resume({*offsets})
+
+    def _wait_for(self, hidden: frozenset[Position]) -> None:
+        """What is hidden is asked about again soon; what was hidden before, too, is somebody's who is gone."""
+        if new := hidden - self._hidden:
+            _log.info("an open transaction hides the group's offsets", partitions=sorted(new))
+        stuck, self._hidden = hidden & self._hidden, hidden
+        if stuck:
+            self._on_hidden(stuck)
+        self._ask_at = time.monotonic() + _HIDDEN_SECONDS if hidden else 0.0
 
     def _pause(self, positions: set[Position]) -> None:
         """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
@@ -222,8 +245,8 @@ def _group_settings(group_id: str) -> dict[str, Any]:
         "group.id": group_id,
         "group.protocol": "classic",
         "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": 8000,
-        "heartbeat.interval.ms": 2000,
+        "session.timeout.ms": 6000,  # the least that brokers allow: so long a dead member's partitions lie idle
+        "heartbeat.interval.ms": 500,
         "auto.offset.reset": "earliest",  # anything else skips what came before a new partition was noticed
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -255,12 +278,6 @@ def _headers(message: Message) -> Headers:
         return cast(Headers, tuple(_ask_headers(message) or ()))
     except SystemError:
         return UNREADABLE_HEADERS
-
-
-def _raise_first_error(places: Iterable[TopicPartition]) -> None:
-    for place in places:
-        if place.error:
-            raise KafkaException(place.error)
 
 
 def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:

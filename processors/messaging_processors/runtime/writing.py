@@ -2,14 +2,15 @@
 
 Promise of a transaction: when `write` returns, all of it is committed; when it raises `NotCommitted`, the caller must
 `prepare` and then ask the group where it is (`Reader.rewind`) before it reads on. That holds although the client lacks
-the newer transaction protocol, under which a late commit request cannot end a later transaction: after any result that
-is not known for sure the producer is dropped, and a fresh one of the same transactional id takes a new epoch, which
-turns away what is still under way.
+the newer transaction protocol (KIP-890), under which a late request cannot end a later transaction: whenever a request
+may still be under way the producer is dropped, and a fresh one of the same transactional id takes a new epoch, which
+turns that request away.
 
-    error of the client                action
+    what the client says               action
     retriable                          the same call again, until the deadline
     needs an abort                     abort; the producer stays
     fatal, timed out, anything else    a fresh producer
+    done, but a connection was lost    a fresh producer: the client has silently asked twice
 """
 
 import time
@@ -27,6 +28,7 @@ TRANSACTION_MS = 10_000
 DEADLINE = 4.0
 ABORT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_CONNECTION_LOST = ("FAIL", "REQTMOUT")
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ class TransactionalWriter:
         self._producer: Producer | None = None
         self._initialised = False
         self._undelivered = ""
+        self._said = _ClientLog()
 
     def prepare(self) -> None:
         """Has a producer whose epoch turns away whatever an earlier one left under way; call it before reading.
@@ -64,6 +67,7 @@ class TransactionalWriter:
         except (KafkaException, BufferError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
+        self._drop_doubtful()
         self._connection.worked()
 
     def close(self) -> None:
@@ -79,6 +83,7 @@ class TransactionalWriter:
         group: object,
         deadline: float,
     ) -> None:
+        self._said.connection_lost = False
         producer.begin_transaction()
         for record in records:
             headers = client_headers(record)
@@ -90,7 +95,8 @@ class TransactionalWriter:
         if self._producer is None:
             settings = self._connection.settings() | PRODUCER_SETTINGS
             settings |= {"transactional.id": self._transactional_id, "transaction.timeout.ms": TRANSACTION_MS}
-            self._producer = Producer(settings, logger=LIBRARY_LOG)
+            settings |= {"log.connection.close": True}
+            self._producer = Producer(settings, logger=self._said)
             self._initialised = False
         if not self._initialised:
             self._producer.init_transactions(DEADLINE)
@@ -109,6 +115,15 @@ class TransactionalWriter:
             return  # still waiting for its coordinator; the next call goes on with it
         if not (known and known.txn_requires_abort() and _aborted(producer)):
             self._drop(producer)
+        self._drop_doubtful()
+
+    def _drop_doubtful(self) -> None:
+        """A request that was repeated after its connection was lost may arrive once more, in the next transaction."""
+        if self._producer:
+            self._producer.poll(0)  # the client's log comes this way
+        if self._producer and self._said.connection_lost:
+            _log.info("a connection was lost in a transaction, the next one is a fresh producer's")
+            self._drop(self._producer)
 
     def _drop(self, producer: Producer) -> None:
         """Lets the producer go. Its own `close` would wait for the broker, without a deadline."""
@@ -119,6 +134,18 @@ class TransactionalWriter:
         """Notes the first record that Kafka did not take; one that our own abort threw away tells no reason."""
         if error and error.code() not in _PURGED and not self._undelivered:
             self._undelivered = f"{message.topic()}: {error}"
+
+
+class _ClientLog:
+    """A client's log, passed on; nothing else tells that a connection was lost while a request was under way."""
+
+    def __init__(self) -> None:
+        self.connection_lost = False
+
+    def log(self, level: int, text: str, facility: str, *rest: object) -> None:
+        """As the client calls a `logging.Logger`: what happened is one word, the facility."""
+        self.connection_lost |= facility in _CONNECTION_LOST
+        LIBRARY_LOG.log(level, text, facility, *rest)
 
 
 class DeadLetterWriter:

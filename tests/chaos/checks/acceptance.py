@@ -1,0 +1,78 @@
+"""Checks 1 to 4: what callers know against what the ledger, the rows and the dead letters have."""
+
+from collections import Counter
+from collections.abc import Iterator
+from uuid import UUID
+
+from chaos.observed import Letter, Observed, Outcome
+from chaos.violations import Check, Violation, each
+from messaging_api.account import EntryKind
+from messaging_api.message import MessageState
+
+CONFLICT = "IdempotencyConflict"
+_ENDS = {
+    EntryKind.REFUSAL: {MessageState.REFUSED},
+    EntryKind.EXPIRY: {MessageState.EXPIRED},
+    EntryKind.CHARGE: {
+        MessageState.SENT,
+        MessageState.DELIVERED,
+        MessageState.FAILED,
+        MessageState.DEAD_LETTERED,
+        MessageState.EXPIRED,
+    },
+}
+
+
+def lost(world: Observed) -> Iterator[Violation]:
+    """I1, first half."""
+    found = _decided(world) | _put_aside(world)
+    missing = [sending for sending in world.sendings if sending.outcome is Outcome.OK and sending.id not in found]
+    return each(Check.LOST, missing)
+
+
+def both(world: Observed) -> Iterator[Violation]:
+    """I1, second half. A conflict is another payload under the id of a message that was charged."""
+    decided = _decided(world)
+    final = (letter for letter in _by_billing(world) if letter.error != CONFLICT and letter.place not in world.replayed)
+    return each(Check.BOTH, (letter for letter in final if letter.id in decided))
+
+
+def wrong_id(world: Observed) -> Iterator[Violation]:
+    """A repeat could not be recognised."""
+    wrong = (sending for sending in world.sendings if sending.answered not in ("", str(sending.id)))
+    return each(Check.WRONG_ID, wrong)
+
+
+def ghosts(world: Observed) -> Iterator[Violation]:
+    """I3: a definite refusal is definite, and there is nothing that nobody has sent."""
+    may_be = {sending.id for sending in world.sendings if sending.outcome is not Outcome.FAIL}
+    found = {entry.message_id for entry in world.decisions} | {letter.id for letter in world.letters if letter.id}
+    return each(Check.GHOST, found - may_be)
+
+
+def entries(world: Observed) -> Iterator[Violation]:
+    """I2; also of what is unknown."""
+    counts = Counter(entry.message_id for entry in world.decisions)
+    return each(Check.ENTRIES, (message for message, count in counts.items() if count > 1))
+
+
+def rows(world: Observed) -> Iterator[Violation]:
+    """The sink has stored what billing decided, and has finished it."""
+    decided = {entry.id: entry for entry in world.decisions}
+    found = Counter(row.id for row in world.rows)
+    yield from each(Check.ROWS, (f"{key} has {found[key]} rows" for key in decided if found[key] != 1))
+    yield from each(Check.ROWS, (f"{key} has no decision" for key in found if key not in decided))
+    wrong = (row for row in world.rows if row.id in decided and row.state not in _ENDS[decided[row.id].kind])
+    yield from each(Check.ROWS, wrong)
+
+
+def _decided(world: Observed) -> set[UUID]:
+    return {entry.message_id for entry in world.decisions if entry.message_id}
+
+
+def _put_aside(world: Observed) -> set[UUID]:
+    return {letter.id for letter in world.letters if letter.id}
+
+
+def _by_billing(world: Observed) -> list[Letter]:
+    return [letter for letter in world.letters if letter.processor.startswith("billing")]

@@ -1,0 +1,134 @@
+"""PostgreSQL stopped, cut off and locked; Redis dead, silent and full."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import redis
+import sqlalchemy as sa
+
+from chaos.database_proxy import Cut
+from chaos.episode import Fault
+from chaos.scene import Scene
+from testkit.waiting import eventually
+
+_AWAY = "dependency away"
+_LOCKED_SECONDS = 6.0
+"""Longer than any statement may take."""
+_CUTS = [Cut.AFTER, Cut.BEFORE] * 6
+_DEADLOCKS = 3
+_SOME = 150
+_NOTICED_GAP = 2.0
+
+
+def _postgres_stops(scene: Scene) -> None:
+    """As `pg_ctl stop -m immediate` does. Nothing may go to the dead letters for it."""
+    postgres = scene.world.postgres
+    postgres.process.send_signal(signal.SIGQUIT)
+    postgres.process.wait(20)
+    try:
+        scene.until(lambda: scene.said(_AWAY, "billing-") >= 2 and scene.said(_AWAY, "be-messaging"))
+    finally:
+        postgres.start()
+
+
+def _commits_are_cut(scene: Scene) -> None:
+    proxy = scene.world.services.database_proxy
+    before = proxy.cut
+    proxy.cut_commits(_CUTS)
+    scene.until(lambda: proxy.cut - before == len(_CUTS), within=90)
+
+
+def _tables_are_locked(scene: Scene) -> None:
+    with _connected(scene) as connection, connection.begin():
+        connection.execute(sa.text("LOCK TABLE accounts, ledger_entries, messages IN ACCESS EXCLUSIVE MODE"))
+        scene.until(lambda: scene.said("waiting") and scene.said("waiting for a dependency"))
+        scene.for_seconds(_LOCKED_SECONDS)
+
+
+def _deadlocks(scene: Scene) -> None:
+    """Takes accounts in another order than everybody else, until somebody met somebody."""
+    names = [name for name, kind in scene.load.accounts.items() if kind.name == "owing"]
+    with _connected(scene) as connection:
+        before = _count_deadlocks(connection)
+        eventually(lambda: _embraced(connection, scene.world.tenant, names) - before >= _DEADLOCKS, within=60, every=0)
+
+
+def _embraced(connection: sa.Connection, tenant: str, names: list[str]) -> int:
+    lock = sa.text("SELECT 1 FROM accounts WHERE tenant = :tenant AND id = :id FOR UPDATE")
+    try:
+        with connection.begin():
+            for name in sorted(names, reverse=True):
+                connection.execute(lock, {"tenant": tenant, "id": name})
+    except sa.exc.OperationalError:
+        pass  # we were the victim
+    return _count_deadlocks(connection)
+
+
+def _count_deadlocks(connection: sa.Connection) -> int:
+    with connection.begin():
+        connection.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
+        return int(connection.execute(sa.text("SELECT sum(deadlocks) FROM pg_stat_database")).scalar_one())
+
+
+@contextmanager
+def _connected(scene: Scene) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(scene.world.postgres.address, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def _redis(vanish: Callable[[Scene], Callable[[], object]]) -> Callable[[Scene], None]:
+    """Redis goes, and nobody notices but health: messages are accepted, charged and sent as before."""
+
+    def strike(scene: Scene) -> None:
+        come_back = vanish(scene)
+        try:
+            calls = len(scene.calls)
+            scene.load.await_accepted(_SOME, within=20)
+            scene.until(lambda: len(scene.calls) - calls > _SOME / 4)
+        finally:
+            come_back()
+        assert scene.longest_gap < _NOTICED_GAP, f"nothing was accepted for {scene.longest_gap:.1f} s"
+
+    return strike
+
+
+def _dies(scene: Scene) -> Callable[[], object]:
+    scene.world.services.redis.kill()
+    return scene.world.services.redis.start
+
+
+def _falls_silent(scene: Scene) -> Callable[[], object]:
+    scene.world.services.redis.pause()
+    return scene.world.services.redis.resume
+
+
+def _fills_up(scene: Scene) -> Callable[[], object]:
+    _configure(scene, "1mb")
+    return lambda: _configure(scene, "0")
+
+
+def _configure(scene: Scene, memory: str) -> None:
+    with redis.Redis.from_url(scene.world.services.redis.address) as client:
+        client.config_set("maxmemory", memory)
+
+
+def _waited(scene: Scene) -> int:
+    """Billing and sinks, for what they need."""
+    return scene.said("waiting") + scene.said("waiting for a dependency")
+
+
+def _away(scene: Scene) -> int:
+    return scene.said(_AWAY)
+
+
+FAULTS = (
+    Fault("PostgreSQL stops at once", "S1", _postgres_stops, _away),
+    Fault("commits are cut off", "S2", _commits_are_cut, _waited),
+    Fault("tables are locked", "S3", _tables_are_locked, _waited),
+    Fault("deadlocks", "S3", _deadlocks, lambda _: _DEADLOCKS),
+    Fault("Redis dies", "S5", _redis(_dies), _away),
+    Fault("Redis is silent", "S5", _redis(_falls_silent), _away),
+    Fault("Redis is full", "S5", _redis(_fills_up), _away),
+)

@@ -1,0 +1,142 @@
+"""A world in which every promise was kept, made by hand, for tests of the checker to break."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from chaos.observed import (
+    Account,
+    Billed,
+    Call,
+    Entry,
+    Letter,
+    LogLine,
+    Observed,
+    Outcome,
+    Payment,
+    Place,
+    Progress,
+    Row,
+    Sending,
+)
+from chaos.tariffs import MARK
+from messaging_api.account import EntryKind
+from messaging_api.message import BillingOutcome, MessageState
+from messaging_api.topology import BillingType
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ONE_SEGMENT = MARK
+TWO_SEGMENTS = MARK + "a" * 158
+THREE_SEGMENTS = MARK + "a" * 304
+
+
+def an_id(number: int) -> UUID:
+    return UUID(int=number)
+
+
+@dataclass
+class History:
+    """What happens to the accounts of one world, one thing after the other; `seen` is the whole."""
+
+    seen: Observed = field(
+        default_factory=lambda: Observed(
+            progress=(Progress("billing", "prepaid", 0, committed=9, end=9),),
+            logs=(LogLine("billing-marketing-1", '{"event": "starting", "level": "info"}'),),
+        )
+    )
+    _balances: dict[str, int] = field(default_factory=dict)
+
+    def account(self, name: str, billing_type: BillingType, credit_limit: int | None = None) -> None:
+        self._balances[name] = 0
+        self._add(accounts=Account(name, billing_type, 0, credit_limit))
+
+    def top_up(self, number: int, account: str, micros: int) -> None:
+        self._add(payments=Payment(an_id(number), account, micros, Outcome.OK))
+        self._enter(Entry(an_id(number), 0, account, EntryKind.TOP_UP, micros, 0))
+
+    def charged(self, number: int, account: str, domain: str, body: str, price: int, free: int, segments: int) -> None:
+        """Sent, and its answer was 202."""
+        self._message(number, account, domain, body, BillingOutcome.CHARGED, MessageState.SENT, price)
+        charge = Entry(an_id(number), 0, account, EntryKind.CHARGE, -price, 0, an_id(number), domain, segments, free)
+        self._enter(replace(charge, refundable=domain == "marketing"))
+        self._add(calls=Call(an_id(number), f"body of {number}", effective=True))
+
+    def refused(self, number: int, account: str, body: str) -> None:
+        """For want of money."""
+        self._message(number, account, "marketing", body, BillingOutcome.REFUSED, MessageState.REFUSED, 0)
+        entry = Entry(an_id(number), 0, account, EntryKind.REFUSAL, 0, 0, an_id(number), "marketing")
+        self._enter(replace(entry, reason="InsufficientBalance"))
+
+    def put_aside_by_billing(self, number: int, account: str) -> None:
+        """A dead letter instead of a decision."""
+        self._add(sendings=self._sending(number, account, "marketing", ONE_SEGMENT))
+        self._add(
+            letters=Letter(
+                ("billing.dlq", 0, number), "billing-marketing", "UnknownAccount", _at(number), an_id(number)
+            )
+        )
+
+    def put_aside_by_sink(self, number: int) -> None:
+        """What was charged is refused by the third party, and paid back."""
+        charge = next(entry for entry in self.seen.entries if entry.message_id == an_id(number))
+        calls = tuple(replace(call, effective=call.effective and call.key != an_id(number)) for call in self.seen.calls)
+        rows = tuple(
+            replace(row, state=MessageState.DEAD_LETTERED) if row.id == an_id(number) else row for row in self.seen.rows
+        )
+        self.seen = replace(self.seen, calls=calls, rows=rows)
+        self._add(letters=Letter(("marketing.dlq", 0, number), "marketing", "Refused", _at(number), an_id(number)))
+        reversal = uuid5(an_id(number), "reversal")
+        self._enter(Entry(reversal, 0, charge.account, EntryKind.REVERSAL, -charge.amount, 0, an_id(number)))
+
+    def _message(
+        self,
+        number: int,
+        account: str,
+        domain: str,
+        body: str,
+        outcome: BillingOutcome,
+        state: MessageState,
+        price: int,
+    ) -> None:
+        self._add(sendings=self._sending(number, account, domain, body), inputs=an_id(number))
+        self._add(billed=Billed((domain, 0, number), an_id(number), outcome.event_type))
+        self._add(rows=Row(an_id(number), account, domain, state, price, NOON))
+
+    def _sending(self, number: int, account: str, domain: str, body: str) -> Sending:
+        key = f"load-key-{number}"
+        return Sending(an_id(number), key, account, domain, number, "+12025550101", body, Outcome.OK, number, number)
+
+    def _enter(self, entry: Entry) -> None:
+        self._balances[entry.account] += entry.amount
+        balance = self._balances[entry.account]
+        self._add(entries=replace(entry, sequence=len(self.seen.entries), balance=balance, source=_at(entry.sequence)))
+        accounts = tuple(
+            replace(account, balance=balance) if account.id == entry.account else account
+            for account in self.seen.accounts
+        )
+        self.seen = replace(self.seen, accounts=accounts)
+
+    def _add(self, **things: object) -> None:
+        added: dict[str, Any] = {name: (*getattr(self.seen, name), thing) for name, thing in things.items()}
+        self.seen = replace(self.seen, **added)
+
+
+def _at(offset: int) -> Place:
+    return "prepaid", 0, offset
+
+
+def a_good_world() -> Observed:
+    """A prepaid account that runs dry, a postpaid one at its limit, a message in vain, a dead letter."""
+    history = History()
+    history.account("prepaid-1", BillingType.PREPAID)
+    history.account("postpaid-1", BillingType.POSTPAID, credit_limit=30_000)
+    history.top_up(1, "prepaid-1", 20_000)
+    history.charged(2, "prepaid-1", "marketing", TWO_SEGMENTS, price=1_000, free=2, segments=2)
+    history.charged(3, "prepaid-1", "marketing", TWO_SEGMENTS, price=8_500, free=1, segments=2)
+    history.refused(4, "prepaid-1", THREE_SEGMENTS)
+    history.put_aside_by_sink(3)
+    history.charged(5, "prepaid-1", "marketing", ONE_SEGMENT, price=8_500, free=0, segments=1)
+    history.charged(6, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
+    history.put_aside_by_billing(7, "postpaid-1")
+    return history.seen

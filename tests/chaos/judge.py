@@ -1,0 +1,26 @@
+"""Strikes a world and judges it."""
+
+from dataclasses import dataclass, field, replace
+
+from chaos.checker import explain, violations
+from chaos.episode import Fault, Result, play
+from chaos.violations import Violation
+from chaos.world import World
+
+
+@dataclass
+class Judge:
+    """Lets a world be struck, and says what is wrong with it that was not wrong before."""
+
+    world: World
+    results: list[Result]
+    _known: set[Violation] = field(default_factory=set)
+
+    def strikes(self, fault: Fault) -> None:
+        """Fails where a promise was broken, and where the fault had no effect."""
+        result, seen = play(self.world, fault, len(self.results))
+        found = [violation for violation in violations(seen) if violation not in self._known]
+        self._known.update(found)
+        self.results.append(replace(result, violations=len(found)))
+        assert not found, explain(found)
+        assert result.bites, f"{fault.name} did nothing"

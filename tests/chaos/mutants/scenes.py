@@ -1,0 +1,70 @@
+"""What happens to billing on a stage: each scene is one that right billing comes through."""
+
+import time
+
+from chaos.mutants.stage import Stage
+from testkit.kafka_proxy import Action, Api, Direction
+from testkit.waiting import eventually
+
+A_WHILE = 1.0
+VISITS = 3
+VISIT_SECONDS = 5.0
+
+
+def death_in_a_commit(stage: Stage) -> None:
+    """Killed when its first commit, of messages and poison, is under way; that is never heard of."""
+    commit = stage.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    stage.feed(20)
+    stage.poison()
+    with stage.pod("pod-0"):
+        eventually(lambda: commit.seen)
+        _wait(A_WHILE)
+    with stage.pod("pod-0"):
+        stage.until_done()
+
+
+def members_that_come_and_go(stage: Stage) -> None:
+    """Under load: partitions move while their records are in hand."""
+    with stage.pod("steady"):
+        for visit in range(VISITS):
+            with stage.pod(f"visitor-{visit}") as visitor:
+                _feed_for(stage, VISIT_SECONDS)
+                visitor.terminate()
+                visitor.join(10)
+        stage.until_done()
+
+
+def late_commit(stage: Stage) -> None:
+    """A commit is heard of when half of the next transaction is there; then the process dies."""
+    late = stage.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    stage.feed(20)
+    with stage.pod("pod-0"):
+        eventually(lambda: late.seen)
+        stage.until_done()
+        next_offsets = stage.proxy.rule(Api.ADD_OFFSETS_TO_TXN, Direction.REQUEST, Action.HOLD)
+        answer = stage.proxy.answer_to(late)
+        stage.feed(20)
+        eventually(lambda: next_offsets.seen and stage.broker.transaction_is_open("marketing"))
+        late.release()
+        eventually(lambda: answer.seen)
+    with stage.pod("pod-0"):
+        stage.until_done()
+
+
+def repeats_of_a_client(stage: Stage) -> None:
+    """The same messages come again, elsewhere in the topic."""
+    messages = stage.feed(20)
+    stage.put(messages[5:10])
+    with stage.pod("pod-0"):
+        stage.until_done()
+
+
+def _feed_for(stage: Stage, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        stage.feed(4)
+
+
+def _wait(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() >= end)

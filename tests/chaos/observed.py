@@ -1,0 +1,175 @@
+"""What one world looked like once it was quiet, as values: what the checker is given.
+
+Amounts are millionths of the currency's unit, as in the database. Times are seconds of this machine's clock.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from messaging_api.account import EntryKind
+from messaging_api.message import MessageState
+from messaging_api.topology import BillingType
+
+Place = tuple[str, int, int]
+"""Topic, partition, offset."""
+DECISIONS = (EntryKind.CHARGE, EntryKind.REFUSAL, EntryKind.EXPIRY)
+"""What billing decides of a message: exactly one of these."""
+
+
+class Outcome(StrEnum):
+    """What a caller knows of its request."""
+
+    OK = "ok"
+    FAIL = "fail"
+    """Every attempt was refused for certain."""
+    UNKNOWN = "unknown"
+    """Some attempt may have come through, and none is known to have."""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A message as its sender knows it; `id` is what the key makes it, `answered` what was answered."""
+
+    id: UUID
+    key: str
+    account: str
+    domain: str
+    seq: int
+    to: str
+    body: str
+    outcome: Outcome
+    t_send: float = 0.0
+    t_done: float = 0.0
+    attempts: int = 1
+    answered: str = ""
+    ordered: bool = True
+    """Sent after the answer to the one before of the same account and domain."""
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A top-up as its sender knows it."""
+
+    id: UUID
+    account: str
+    micros: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Account:
+    """A row of `accounts`."""
+
+    id: str
+    billing_type: BillingType
+    balance: int
+    credit_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of `ledger_entries`."""
+
+    id: UUID
+    sequence: int
+    account: str
+    kind: EntryKind
+    amount: int
+    balance: int
+    message_id: UUID | None = None
+    domain: str = ""
+    segments: int = 0
+    free_segments: int = 0
+    refundable: bool = False
+    reason: str = ""
+    source: Place | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of `messages`."""
+
+    id: UUID
+    account: str
+    domain: str
+    state: MessageState
+    amount: int
+    accepted_at: datetime
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for."""
+
+    key: UUID
+    body: str
+    effective: bool
+
+
+@dataclass(frozen=True)
+class Billed:
+    """A record of a domain topic."""
+
+    place: Place
+    id: UUID
+    type: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter; `source` is the record that it was. Where nobody can read an id there is none."""
+
+    place: Place
+    processor: str
+    error: str
+    source: Place
+    id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group is in a partition; `end` is the offset behind the last record."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a processor wrote."""
+
+    pod: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything."""
+
+    sendings: tuple[Sending, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    rows: tuple[Row, ...] = ()
+    calls: tuple[Call, ...] = ()
+    billed: tuple[Billed, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    replayed: frozenset[Place] = frozenset()
+    """Letters that were put back."""
+    inputs: tuple[UUID, ...] = ()
+    """The ids on the accepted topics; a retry that came through twice is there twice."""
+    progress: tuple[Progress, ...] = ()
+    open_topics: tuple[str, ...] = ()
+    """Topics with records of a transaction that has not ended."""
+    logs: tuple[LogLine, ...] = field(default=(), repr=False)
+
+    @property
+    def decisions(self) -> tuple[Entry, ...]:
+        """The entries that billing made of messages."""
+        return tuple(entry for entry in self.entries if entry.kind in DECISIONS)

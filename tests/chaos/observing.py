@@ -1,0 +1,127 @@
+"""Reads a world that is quiet, from outside: the database, the topics, the third party, the logs, the journal."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Row
+from chaos.topology import DOMAINS, INPUTS, MESSAGING, REPLICAS, group_of, inputs_of
+from chaos.world import World
+from messaging_api.account import EntryKind
+from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, DeadLetterHeader, MessageState
+from messaging_api.topology import BillingType
+from messaging_processors.runtime.schema import accounts, ledger_entries, messages
+from testkit.broker import Seen
+from testkit.waiting import must_answer
+
+
+def observe(world: World) -> Observed:
+    """Everything that the checker wants to know."""
+    letters = [record for name in REPLICAS if name != MESSAGING for record in world.broker.everything(f"{name}.dlq")]
+    billed = [record for domain in DOMAINS for record in world.broker.everything(domain)]
+    inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
+    return Observed(
+        sendings=world.journal.sendings(),
+        payments=world.journal.payments(),
+        **_stored(world),
+        calls=tuple(Call(UUID(one.id), one.body, one.status < 300) for one in list(world.third_party.records)),
+        billed=tuple(_billed(record) for record in billed if _header(record, TYPE_HEADER) != RECEIPT_TYPE),
+        letters=tuple(_letter(record) for record in letters if record.value is not None),
+        replayed=frozenset(_replayed(record) for record in letters if record.value is None),
+        inputs=tuple(found for record in inputs if (found := _id(record))),
+        progress=tuple(_progress(world, [*billed, *inputs])),
+        open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
+        logs=tuple(LogLine(pod.name, line) for pod in world.supervisor.all_pods for line in pod.log.splitlines()),
+    )
+
+
+@must_answer(sa.exc.SQLAlchemyError)
+def _stored(world: World) -> dict[str, Any]:
+    engine = sa.create_engine(world.postgres.address, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+
+        def rows(table: sa.Table) -> sa.CursorResult[Any]:
+            return connection.execute(sa.select(table).where(table.c.tenant == world.tenant))
+
+        return {
+            "accounts": tuple(_account(row) for row in rows(accounts)),
+            "entries": tuple(_entry(row) for row in rows(ledger_entries)),
+            "rows": tuple(_row(row) for row in rows(messages)),
+        }
+
+
+def _account(row: sa.Row[Any]) -> Account:
+    return Account(row.id, BillingType(row.billing_type), row.balance_micros, row.credit_limit_micros)
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    return Entry(
+        id=row.id,
+        sequence=row.sequence,
+        account=row.account_id,
+        kind=EntryKind(row.kind),
+        amount=row.amount_micros,
+        balance=row.balance_micros,
+        message_id=row.message_id,
+        domain=row.domain or "",
+        segments=row.segments,
+        free_segments=row.free_segments,
+        refundable=bool(row.refundable),
+        reason=row.reason,
+        source=(row.source_topic, row.source_partition, row.source_offset) if row.source_topic else None,
+    )
+
+
+def _row(row: sa.Row[Any]) -> Row:
+    return Row(row.id, row.account_id, row.domain, MessageState(row.state), row.amount_micros, row.accepted_at)
+
+
+def _billed(record: Seen) -> Billed:
+    replayed = _header(record, DeadLetterHeader.ATTEMPTS) != ""
+    return Billed(_place(record), UUID(json.loads(record.value or b"")["id"]), _header(record, TYPE_HEADER), replayed)
+
+
+def _letter(record: Seen) -> Letter:
+    partition, offset = (int(_header(record, name)) for name in (DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET))
+    return Letter(
+        _place(record),
+        _header(record, DeadLetterHeader.PROCESSOR),
+        _header(record, DeadLetterHeader.ERROR_CLASS),
+        (_header(record, DeadLetterHeader.TOPIC), partition, offset),
+        _id(record),
+    )
+
+
+def _replayed(marker: Seen) -> Place:
+    return marker.topic, marker.partition, int(_header(marker, DeadLetterHeader.REPLAYED))
+
+
+def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
+    ends: dict[tuple[str, int], int] = {}
+    for record in records:
+        ends[record.topic, record.partition] = record.offset + 1
+    for name in REPLICAS:
+        if name == MESSAGING:
+            continue
+        group = group_of(world.broker, name)
+        for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
+            yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))
+
+
+def _place(record: Seen) -> Place:
+    return record.topic, record.partition, record.offset
+
+
+def _id(record: Seen) -> UUID | None:
+    """Of a message that can be read."""
+    try:
+        return UUID(json.loads(record.value or b"")["id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _header(record: Seen, name: str) -> str:
+    return (dict(record.headers).get(name) or b"").decode(errors="replace")

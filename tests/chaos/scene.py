@@ -1,0 +1,77 @@
+"""A fault's stage: the world, the load that runs meanwhile, and what has happened since the curtain rose."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from chaos.client import Verdict
+from chaos.load import Load
+from chaos.observed import Outcome
+from chaos.supervisor import Pod
+from chaos.world import World
+from messaging_cli.local.third_party import Record
+from testkit.waiting import eventually
+
+_DOUBTS = (Verdict.UNKNOWN, Verdict.NOT_ACCEPTED)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Counts begin when it is made."""
+
+    world: World
+    load: Load
+    began: float = field(default_factory=time.time)
+    _said: dict[str, int] = field(default_factory=dict)
+    _called: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._said.update({pod.name: len(pod.log) for pod in self.world.supervisor.all_pods})
+        self._called.append(len(self.world.third_party.records))
+
+    def pods(self, processor: str) -> list[Pod]:
+        """The processor's pods."""
+        return self.world.supervisor.pods(processor)
+
+    def said(self, event: str, processor: str = "") -> int:
+        """How often pods have logged the event."""
+        return sum(self.said_by(pod, event) for pod in self.world.supervisor.all_pods if processor in pod.name)
+
+    def said_by(self, pod: Pod, event: str) -> int:
+        """How often this one has."""
+        lines = pod.log[self._said.get(pod.name, 0) :].splitlines()
+        return sum(_event(line) == event for line in lines)
+
+    @property
+    def doubts(self) -> int:
+        """Attempts that were not accepted, or may not have been."""
+        return sum(self.load.verdicts[verdict] for verdict in _DOUBTS)
+
+    @property
+    def calls(self) -> list[Record]:
+        """What the third party was asked."""
+        return self.world.third_party.records[self._called[0] :]
+
+    @property
+    def longest_gap(self) -> float:
+        """The most seconds between two accepted messages."""
+        times = sorted(at for at, outcome in list(self.load.done) if outcome is Outcome.OK)
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    def until(self, reached: Callable[[], object], within: float = 45.0) -> None:
+        """Goes on under load."""
+        eventually(reached, within)
+
+    def for_seconds(self, seconds: float) -> None:
+        """A fault that has to last: until that much of the load's time is over."""
+        end = time.monotonic() + seconds
+        eventually(lambda: time.monotonic() >= end, seconds + 1)
+
+
+def _event(line: str) -> str:
+    try:
+        return str(json.loads(line).get("event", ""))
+    except ValueError:
+        return ""

@@ -1,0 +1,143 @@
+"""Keeps processors running as a kubelet does: what ends is started again, under the same name.
+
+A pod can be killed, frozen, told to end, and deleted: then another one with a new name takes its place. Nothing else is
+ever signalled.
+"""
+
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from messaging_api.processor import ProcessorConfig
+from testkit.processes import Processor, Slot, a_slot, launch
+from testkit.waiting import eventually
+
+_LOOK_SECONDS = 0.2
+
+
+class Pod:
+    """One replica of a processor; `running` changes when it is started again."""
+
+    def __init__(self, processor: str, slot: Slot, environment: dict[str, str]) -> None:
+        self.processor = processor
+        self.slot = slot
+        self.starts = 0
+        self.wanted = True
+        self._environment = environment
+        self.start()
+
+    @property
+    def name(self) -> str:
+        return self.slot.name
+
+    def start(self) -> None:
+        self.running: Processor = launch(self.slot, **self._environment)
+        self.starts += 1
+
+    def has_ended(self) -> bool:
+        return self.running.process.poll() is not None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.running.process.kill()
+        self.running.process.wait()
+
+    def end(self, within: float) -> int:
+        """SIGTERM; its exit code, once it has ended in order."""
+        process = self.running.process
+        process.send_signal(signal.SIGTERM)
+        return process.wait(within)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Alive but silent."""
+        process = self.running.process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def resident(self) -> int:
+        """Bytes of memory in use."""
+        pages = int(Path(f"/proc/{self.running.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    @property
+    def log(self) -> str:
+        """What it has said, over all its starts."""
+        return self.slot.log.read_text(errors="replace") if self.slot.log.exists() else ""
+
+
+class Supervisor:
+    """The pods of one world; a thread of its own looks after them until `close`."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._pods: list[Pod] = []
+        self._gone: list[Pod] = []
+        self._numbers = count(1)
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, name="supervisor", daemon=True)
+        self._thread.start()
+
+    def run(self, config: ProcessorConfig, replicas: int) -> list[Pod]:
+        """That many more pods of a processor."""
+        return [self._add(config) for _ in range(replicas)]
+
+    def pods(self, processor: str = "") -> list[Pod]:
+        """Those that are to run."""
+        with self._lock:
+            return [pod for pod in self._pods if processor in ("", pod.processor)]
+
+    @property
+    def all_pods(self) -> list[Pod]:
+        """Those that are gone, too: their logs remain."""
+        with self._lock:
+            return [*self._gone, *self._pods]
+
+    def delete(self, pod: Pod, config: ProcessorConfig | None) -> None:
+        """The pod is gone for good; with a configuration another one takes its place."""
+        with self._lock:
+            pod.wanted = False
+            self._pods.remove(pod)
+            self._gone.append(pod)
+        pod.kill()
+        if config:
+            self._add(config)
+
+    def await_ready(self, within: float = 60) -> None:
+        """Until every pod can do its work."""
+        eventually(self._are_ready, within)
+
+    def close(self) -> None:
+        """Kills them all."""
+        self._closing.set()
+        self._thread.join()
+        for pod in self.pods():
+            pod.kill()
+
+    def _add(self, config: ProcessorConfig) -> Pod:
+        name = f"{config.processor}-{next(self._numbers)}"
+        with self._lock:
+            pod = Pod(config.processor, a_slot(config, self._folder, name), self._environment)
+            self._pods.append(pod)
+        return pod
+
+    def _are_ready(self) -> bool:
+        away = {pod.name: found.away for pod in self.pods() if not (found := pod.running.readiness()).ready}
+        assert not away, f"not ready: {away}"
+        return True
+
+    def _look_after(self) -> None:
+        while not self._closing.wait(_LOOK_SECONDS):
+            with self._lock:
+                for pod in self._pods:
+                    if pod.wanted and pod.has_ended():
+                        pod.start()

@@ -1,0 +1,127 @@
+"""A whole topology on this machine, real throughout: Kafka, PostgreSQL, Redis, processors as processes of their own.
+
+Every world has topics, groups and a tenant of its own, so that several share the services.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from chaos.database_proxy import DatabaseProxy
+from chaos.journal import Journal
+from chaos.load import Load
+from chaos.supervisor import Pod, Supervisor
+from chaos.topology import (
+    DOMAINS,
+    INPUTS,
+    MESSAGING,
+    REPLICAS,
+    Places,
+    configurations,
+    group_of,
+    topics,
+)
+from messaging_api.processor import KafkaProcessorConfig
+from messaging_cli.local.process import Service
+from messaging_cli.local.third_party import ThirdParty
+from testkit.broker import Broker
+from testkit.waiting import eventually
+
+CATCH_UP_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the processors stand on; `database_url` is how they reach PostgreSQL."""
+
+    kafka: Service
+    postgres: Service
+    redis: Service
+    third_party: ThirdParty
+    database_proxy: DatabaseProxy
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that a fault can touch and a test can look at."""
+
+    services: Services
+    broker: Broker
+    supervisor: Supervisor
+    journal: Journal
+    configurations: Mapping[str, KafkaProcessorConfig]
+
+    @property
+    def tenant(self) -> str:
+        return self.broker.prefix.rstrip(".")
+
+    @property
+    def postgres(self) -> Service:
+        return self.services.postgres
+
+    @property
+    def third_party(self) -> ThirdParty:
+        return self.services.third_party
+
+    def load(self, name: str, rate: float = 60, ordered: bool = True) -> Load:
+        """Traffic through all pods of be-messaging."""
+        urls = [pod.running.url for pod in self.supervisor.pods(MESSAGING)]
+        return Load(urls, self.tenant, self.journal, name, rate, ordered)
+
+    def replace(self, pod: Pod) -> None:
+        """Deletes a pod without warning; another one takes its place."""
+        self.supervisor.delete(pod, self.configurations[pod.processor])
+
+    def quiesce(self, within: float = CATCH_UP_SECONDS) -> None:
+        """Until everybody is ready and has done what there is to do."""
+        self.supervisor.await_ready(within)
+        for domain in DOMAINS:
+            eventually(partial(self._has_charged, domain), within)
+        for domain in DOMAINS:
+            ends = self._ends(domain)
+            eventually(partial(self._has_sent, domain, ends), within)
+
+    def _has_charged(self, domain: str) -> bool:
+        """Nothing but billing writes to the accepted topics, and without transactions: the end is the last record."""
+        group = group_of(self.broker, f"billing-{domain}")
+        done = self.broker.committed(group, INPUTS.values())
+        ends = {(self.broker.name(topic), at): end for topic in INPUTS.values() for at, end in self._high(topic)}
+        behind = {place: (done.get(place, 0), end) for place, end in ends.items() if max(done.get(place, 0), 0) < end}
+        assert not behind, f"{group} is behind: {behind}"
+        assert not self.broker.transaction_is_open(domain), f"a transaction is open in {domain}"
+        return True
+
+    def _has_sent(self, domain: str, ends: Mapping[tuple[str, int], int]) -> bool:
+        group = group_of(self.broker, domain)
+        done = self.broker.committed(group, [domain])
+        behind = {place: (done.get(place, 0), end) for place, end in ends.items() if done.get(place, 0) < end}
+        assert not behind, f"{group} is behind: {behind}"
+        return True
+
+    def _high(self, topic: str) -> Iterator[tuple[int, int]]:
+        return iter(enumerate(self.broker.ends(topic)))
+
+    def _ends(self, topic: str) -> dict[tuple[str, int], int]:
+        """Behind the last record of each partition: a transaction's marker is behind it and nobody reads that."""
+        return {(record.topic, record.partition): record.offset + 1 for record in self.broker.everything(topic)}
+
+
+@contextmanager
+def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None = None) -> Iterator[World]:
+    """All processors, ready; `kafka_of` has the address of Kafka for processors that reach it through a proxy."""
+    broker = Broker(services.kafka.address)
+    broker.make_topics(topics())
+    supervisor = Supervisor(
+        folder, {"DATABASE_URL": services.database_proxy.address, "CACHE_URL": services.redis.address}
+    )
+    configs = configurations(broker, Places(services.third_party.address, kafka_of or {}))
+    try:
+        for name, replicas in REPLICAS.items():
+            supervisor.run(configs[name], replicas)
+        supervisor.await_ready()
+        with closing(Journal(folder)) as journal:
+            yield World(services, broker, supervisor, journal, configs)
+    finally:
+        supervisor.close()

@@ -1,0 +1,97 @@
+"""Requests of a transaction that reach Kafka late, in the next one: they neither end it nor move its offsets."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from messaging_cli.local.process import Service
+from messaging_processors.runtime.connection import Connection
+from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.records import Outgoing
+from messaging_processors.runtime.writing import NotCommitted, TransactionalWriter
+from testkit.broker import Broker
+from testkit.kafka_proxy import Action, Api, Direction, KafkaProxy, Rule
+from testkit.waiting import eventually
+
+REFUSED = (KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
+
+
+class World:
+    """A writer whose requests go through the proxy, and the topic and the group that it writes for."""
+
+    def __init__(self, kafka: Service, proxy: KafkaProxy) -> None:
+        self.proxy = proxy
+        self.broker = Broker(kafka.address)
+        self.broker.make_topics({"in": 1, "out": 1})
+        self._group = self.broker.name("group")
+        self._writer = TransactionalWriter(Connection(proxy.address, Health()), self.broker.name("writer"))
+        self._writer.prepare()
+        self._member = Consumer({"bootstrap.servers": kafka.address, "group.id": self._group})
+
+    def write(self, value: bytes, offset: int) -> None:
+        self._writer.prepare()
+        record = Outgoing(self.broker.name("out"), b"key", value)
+        offsets = {(self.broker.name("in"), 0): offset}
+        self._writer.write([record], offsets, self._member.consumer_group_metadata())
+
+    def written(self) -> list[bytes | None]:
+        return [record.value for record in self.broker.everything("out")]
+
+    def offset(self) -> int:
+        (offset,) = self.broker.committed(self._group, ["in"]).values()
+        return offset
+
+    def close(self) -> None:
+        self._writer.close()
+        self._member.close()
+
+
+@pytest.fixture
+def world(proxied_kafka: tuple[Service, KafkaProxy]) -> Iterator[World]:
+    world = World(*proxied_kafka)
+    yield world
+    world.close()
+
+
+def arrives_in_the_next_transaction(world: World, late: Rule) -> Rule:
+    """Lets the late request go while another transaction is open; has seen Kafka's answer to it."""
+    answer = world.proxy.answer_to(late)
+    end = world.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(world.write, b"second", 20)
+        eventually(lambda: end.seen)
+        late.release()
+        eventually(lambda: answer.seen)
+        assert b"second" not in world.written(), "the late request has ended the open transaction"
+        end.release()
+        writing.result(30)
+    return answer
+
+
+def test_a_commit_that_was_given_up_ends_no_later_transaction(world: World) -> None:
+    late = world.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    with pytest.raises(NotCommitted):
+        world.write(b"first", 10)
+    (answer,) = arrives_in_the_next_transaction(world, late).seen
+    assert answer.end_of_transaction_error() in REFUSED
+    assert (world.written(), world.offset()) == ([b"second"], 20)
+
+
+@pytest.mark.parametrize("api", [Api.END_TXN, Api.TXN_OFFSET_COMMIT])
+def test_what_the_client_silently_repeats_does_nothing_in_a_later_transaction(world: World, api: Api) -> None:
+    """Its connection is lost, it asks again on another and says that all went well; then the first one arrives."""
+    late = world.proxy.rule(api, Direction.REQUEST, Action.HOLD_AND_CUT)
+    world.write(b"first", 10)
+    assert len(late.seen) == 1
+    arrives_in_the_next_transaction(world, late)
+    assert (world.written(), world.offset()) == ([b"first", b"second"], 20)
+
+
+def test_an_answer_to_a_commit_that_is_lost_is_asked_for_again(world: World) -> None:
+    lost = world.proxy.rule(Api.END_TXN, Direction.RESPONSE, Action.CUT)
+    world.write(b"first", 10)
+    world.write(b"second", 20)
+    assert len(lost.seen) == 1
+    assert (world.written(), world.offset()) == ([b"first", b"second"], 20)
