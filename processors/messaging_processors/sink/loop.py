@@ -149,9 +149,9 @@ class Sink:
             kept = self.store.keep(batch.messages, batch.replayed)
             self.runtime.health.back(database.DATABASE)
             batch.to_send = {key for key, row in kept.rows.items() if row.view.state is MessageState.CHARGED}
-            for key, why in kept.unstorable.items():
-                self._give_up(batch, key, self._failure("Unstorable", why))
-            self._tell(batch, (row for key, row in kept.rows.items() if key not in batch.to_send))
+            for key in kept.unstorable.keys() & batch.to_send:
+                self._give_up(batch, key, self._failure("Unstorable", kept.unstorable[key]))
+            self._tell(batch, (row for row in kept.rows.values() if row.view.state is not MessageState.CHARGED))
         batch.kept = True
 
     def _send(self, batch: Batch) -> Away | None:

@@ -73,4 +73,7 @@ def test_a_database_of_a_newer_version_ends_it_with_what_to_do(
         Accounts(url).execute("UPDATE alembic_version SET version_num = '99.0'")
         with running(config, tmp_path, DATABASE_URL=url, CACHE_URL=redis_url) as processor:
             assert processor.process.wait(20) == 1
-            assert "run the version that migrated it, or restore a backup" in processor.log.read_text()
+            assert (
+                "run processors of the version that migrated the database, or restore a backup"
+                in processor.log.read_text()
+            )

@@ -95,6 +95,13 @@ def test_states_only_move_forward(store: Store) -> None:
     assert after(store.advance, MessageState.EXPIRED) == "delivered"
 
 
+def test_of_two_receipts_at_once_the_first_counts(store: Store) -> None:
+    messages = [a_billed_message() for _ in range(100)]
+    store.keep(messages)
+    first, second = changes(messages, MessageState.DELIVERED), changes(messages, MessageState.FAILED)
+    assert {row.view.state for row in store.receive([*first, *second]).values()} == {MessageState.DELIVERED}
+
+
 def test_of_an_erased_subscriber_only_what_was_accepted_before_is_stored_without_number_and_text(
     store: Store, accounts: Accounts, engine: sa.Engine
 ) -> None:
