@@ -41,7 +41,7 @@ class DeadLetter:
 
 @dataclass
 class Decoded:
-    """A batch, told apart. Of several records with one message id one is an item: the first, unless one was replayed."""
+    """A batch, told apart. Of several records of one message one is an item: the first, or else a replayed one."""
 
     items: dict[UUID, Item] = field(default_factory=dict)
     receipts: list[Told] = field(default_factory=list)
