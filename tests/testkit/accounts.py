@@ -54,7 +54,11 @@ class Accounts:
             "balance_micros": micros(balance),
             "credit_limit_micros": None if credit_limit is None else micros(credit_limit),
         }
+<<<<<<< HEAD
         rows = [{"tenant": tenant, "id": account, **values} for account in sorted(ids)]
+=======
+        rows = [{"tenant": tenant, "id": account} | values for account in sorted(ids)]
+>>>>>>> sinks
         new = insert(accounts).values(rows)
         with self._connected() as connection:
             connection.execute(insert(tenants).values(id=tenant).on_conflict_do_nothing())

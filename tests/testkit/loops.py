@@ -10,7 +10,9 @@ from messaging_processors.config import Ports, Secrets
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Batch
 from messaging_processors.runtime.process import Runtime
-from messaging_processors.sink.main import Sink, assemble
+from messaging_processors.sink.loop import Sink
+from messaging_processors.sink.main import assemble
+from messaging_processors.sink.third_party import Clocks
 from testkit.waiting import eventually
 
 
@@ -70,9 +72,9 @@ class Sinks:
         self._urls = database_url, cache_url
         self._open: list[Sink] = []
 
-    def new(self, config: SinkConfig | None = None) -> Sink:
+    def new(self, config: SinkConfig | None = None, clocks: Clocks | None = None) -> Sink:
         """Another pod; of the common configuration unless told otherwise."""
-        self._open.append(assemble(config or self._config, a_runtime(*self._urls)))
+        self._open.append(assemble(config or self._config, a_runtime(*self._urls), clocks))
         return self._open[-1]
 
     def close(self, sink: Sink) -> None:

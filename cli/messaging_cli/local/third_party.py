@@ -3,23 +3,39 @@
 Two callers: tests take `third_party()` on the host; the cluster's container runs
 `python -m messaging_cli.local.third_party`. Spoken to over HTTP in both:
 
-POST   /messages or any other path   recorded; the id is the Idempotency-Key header
+POST   /messages or any other path   recorded; the id is the Idempotency-Key header. What is answered 2xx has an effect,
+                                     once for each id
 GET    /calls                        {"count", "distinct", "ids"}: every id, in order of arrival
 GET    /records                      every call with id, path, body, time and the status it got
+GET    /effects                      {"attempts": how many, by id; "effects": the ids that had one; "order": ids as they
+                                     took effect, by account}
 DELETE /calls                        forgets them
-POST   /behaviour                    {"status": 500, "retryAfter": 2, "delay": 0.5, "ids": [...]}:
-                                     from now on, for these ids or for all; {} heals it
+POST   /behaviour                    {"status": 500, "retryAfter": 2, "delay": 0.5, "ids": [...], "share": 0.2,
+                                     "fault": "reset" or "garbage", "path": "/messages"}: from now on, for these ids
+                                     or for all, for that share of the calls, on that path or on all; {} heals it.
+                                     A reset comes after the effect, garbage as the content of an answer
+POST   /receipts                     {"url", "key", "status", "reason"}: every effect is told there from now on, with
+                                     that API key; {} ends it
 GET    /healthz                      200
 """
 
 import json
+import random
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+RESET = "reset"
+GARBAGE = "garbage"
+_RECEIPT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -28,9 +44,31 @@ class Behaviour:
     retryAfter: int | None = None  # as it is spelled on the wire
     delay: float = 0
     ids: tuple[str, ...] = ()
+    share: float = 1
+    fault: str = ""
+    path: str = ""
 
     def concerns(self, key: str) -> bool:
-        return not self.ids or key in self.ids
+        return (not self.ids or key in self.ids) and (self.share >= 1 or random.random() < self.share)
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """Where effects are told, and as what."""
+
+    url: str = ""
+    key: str = ""
+    status: str = "delivered"
+    reason: str = ""
+
+    def send(self, body: str) -> None:
+        """Once: a receipt that nobody takes is lost."""
+        message = json.loads(body)
+        receipt = {name: message[name] for name in ("id", "accountId", "domain")}
+        content = json.dumps(receipt | {"status": self.status, "reason": self.reason}).encode()
+        headers = {"Content-Type": "application/json", "X-API-Key": self.key}
+        with suppress(URLError, OSError):
+            urlopen(Request(self.url, content, headers), timeout=_RECEIPT_SECONDS).close()
 
 
 @dataclass(frozen=True)
@@ -47,17 +85,49 @@ class ThirdParty:
     """What was seen, and how to answer. Appending to a list needs no lock between threads."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    """By path, before the one for all."""
+    receipts: Receipts = field(default_factory=Receipts)
     records: list[Record] = field(default_factory=list)
+    effective: dict[str, Record] = field(default_factory=dict)
+    """The first call of each id that had an effect; a repetition under the same key has none."""
     address: str = ""
+    _telling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """On its path; one without a path is for all of them."""
+        if behaviour.path:
+            self.behaviours[behaviour.path] = behaviour
+        else:
+            self.behaviours.clear()
+            self.behaviour = behaviour
 
     def receive(self, key: str, path: str, body: str) -> Behaviour:
-        behaviour = self.behaviour if self.behaviour.concerns(key) else Behaviour()
-        self.records.append(Record(key, path, body, time.time(), behaviour.status))
+        wanted = self.behaviours.get(path, self.behaviour)
+        behaviour = wanted if wanted.concerns(key) else Behaviour()
+        record = Record(key, path, body, time.time(), behaviour.status)
+        self.records.append(record)
+        if record.status < 300 and self.effective.setdefault(key, record) is record and self.receipts.url:
+            self._telling.submit(self.receipts.send, body)
         return behaviour
 
     def calls(self) -> dict[str, object]:
         ids = [record.id for record in self.records]
         return {"count": len(ids), "distinct": len(set(ids)), "ids": ids}
+
+    def effects(self) -> dict[str, object]:
+        attempts = Counter(record.id for record in list(self.records))
+        order = defaultdict(list)
+        for key, record in list(self.effective.items()):
+            order[json.loads(record.body).get("accountId", "")].append(key)
+        return {"attempts": attempts, "effects": sorted(self.effective), "order": order}
+
+    def forget(self) -> None:
+        self.records.clear()
+        self.effective.clear()
+
+    def close(self) -> None:
+        self._telling.shutdown(cancel_futures=True)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,22 +137,34 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        if self.path == "/behaviour":
-            self.change(json.loads(body or "{}"))
-            return
-        key = self.headers.get("Idempotency-Key", "")
+        match self.path:
+            case "/behaviour":
+                self.change(json.loads(body or "{}"))
+            case "/receipts":
+                self.third_party.receipts = Receipts(**json.loads(body or "{}"))
+                self.answer(200, {})
+            case _:
+                self.take(self.headers.get("Idempotency-Key", ""), body)
+
+    def take(self, key: str, body: str) -> None:
         behaviour = self.third_party.receive(key, self.path, body)
         time.sleep(behaviour.delay)
-        headers = {"Retry-After": str(behaviour.retryAfter)} if behaviour.retryAfter else {}
-        self.answer(behaviour.status, {"id": key}, headers)
+        if behaviour.fault == RESET:
+            self.close_connection = True
+        elif behaviour.fault == GARBAGE:
+            self.write(behaviour.status, b"\x00<not json", {"Content-Encoding": "gzip"})
+        else:
+            headers = {"Retry-After": str(behaviour.retryAfter)} if behaviour.retryAfter else {}
+            self.answer(behaviour.status, {"id": key}, headers)
 
     def change(self, wanted: dict[str, Any]) -> None:
         try:
-            self.third_party.behaviour = Behaviour(**wanted | {"ids": tuple(wanted.get("ids", ()))})
+            behaviour = Behaviour(**wanted | {"ids": tuple(wanted.get("ids", ()))})
         except TypeError as error:
             self.answer(400, {"error": str(error)})
         else:
-            self.answer(200, asdict(self.third_party.behaviour))
+            self.third_party.behave(behaviour)
+            self.answer(200, asdict(behaviour))
 
     def do_GET(self) -> None:
         match self.path:
@@ -90,6 +172,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, {})
             case "/calls":
                 self.answer(200, self.third_party.calls())
+            case "/effects":
+                self.answer(200, self.third_party.effects())
             case "/records":
                 records = list(self.third_party.records)
                 self.answer(200, [asdict(record) for record in records])
@@ -97,15 +181,16 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(404, {"path": self.path})
 
     def do_DELETE(self) -> None:
-        self.third_party.records.clear()
+        self.third_party.forget()
         self.answer(200, {})
 
     def answer(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
-        payload = json.dumps(content).encode()
+        self.write(status, json.dumps(content).encode(), {"Content-Type": "application/json"} | (headers or {}))
+
+    def write(self, status: int, payload: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
@@ -137,6 +222,7 @@ def third_party() -> Iterator[ThirdParty]:
         finally:
             server.shutdown()
             thread.join()
+            seen.close()
 
 
 if __name__ == "__main__":

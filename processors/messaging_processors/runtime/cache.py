@@ -4,6 +4,7 @@ Promise: an absent, silent or full Redis costs at most `_DEADLINE` a second and 
 writes are lost, and health tells.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 
@@ -16,6 +17,18 @@ from messaging_processors.runtime.health import Health
 REDIS = "redis"
 _DEADLINE = 0.2
 _PAUSE = 1.0
+
+# In Redis itself, so that nobody comes between the look and the write.
+_ADVANCE = """
+local ranks, known = cjson.decode(ARGV[2]), redis.call('GET', KEYS[1])
+if known then
+  local readable, object = pcall(cjson.decode, known)
+  local rank = readable and type(object) == 'table' and ranks[object[ARGV[3]]]
+  if rank and rank >= ranks[cjson.decode(ARGV[1])[ARGV[3]]] then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+return 1
+"""
 
 
 class Cache:
@@ -43,22 +56,27 @@ class Cache:
 
     def put(self, key: str, value: str) -> bool:
         """Sets `key`; False when Redis is away."""
-        return self.put_many({key: value})
+        return self._attempt(lambda: self._redis.set(key, value, px=self._ttl_ms))
 
     def put_absent(self, key: str, value: str) -> bool:
         """Sets `key` only where there is nothing yet: what was read elsewhere never replaces what is newer."""
         return self._attempt(lambda: self._redis.set(key, value, px=self._ttl_ms, nx=True))
 
-    def put_many(self, pairs: Mapping[str, str]) -> bool:
-        """Sets all of `pairs` in one round trip; False when Redis is away."""
+    def advance(self, pairs: Mapping[str, str], field: str, ranks: Mapping[str, int]) -> bool:
+        """Sets all of `pairs` in one round trip, but never over what is as far; False when Redis is away.
+
+        Values are JSON objects, and `ranks` says how far each value of their `field` is. So the order in which writers
+        come does not matter: who is late changes nothing.
+        """
+        order = json.dumps(ranks)
         pipeline = self._redis.pipeline(transaction=False)
         for key, value in pairs.items():
-            pipeline.set(key, value, px=self._ttl_ms)
+            pipeline.eval(_ADVANCE, 1, key, value, order, field, self._ttl_ms)
         return self._attempt(pipeline.execute)
 
-    def drop(self, key: str) -> bool:
-        """Forgets `key`; False when Redis is away."""
-        return self._attempt(lambda: self._redis.delete(key))
+    def drop(self, *keys: str) -> bool:
+        """Forgets `keys`; False when Redis is away."""
+        return self._attempt(lambda: self._redis.delete(*keys))
 
     def probe(self) -> bool:
         """Whether Redis answers; health is told."""

@@ -1,13 +1,14 @@
-"""The batch that a sink works on, and how far it is; `main` changes it, step by step, over many attempts if need be."""
+"""The batch that a sink works on, and how far it is; `loop` changes it, step by step, over many attempts if need be."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from messaging_api.message import ChargedMessage, DeadLetterHeader, MessageState
-from messaging_processors.runtime.records import Failure, Position, Record, header
-from messaging_processors.sink.decoding import DeadLetter, Item
+from messaging_api.message import BilledMessage
+from messaging_processors.runtime.records import Failure, Position, Record
+from messaging_processors.sink.decoding import DeadLetter, Decoded, Item, Told, is_replayed
+from messaging_processors.sink.rows import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +21,70 @@ class Failures:
 
 @dataclass
 class Batch:
-    """Records, the messages in them, and what is known of each message."""
+    """Records, the messages and receipts in them, and what is still to be done for each."""
 
     records: list[Record]
     items: dict[UUID, Item]
+    receipts: list[Told] = field(default_factory=list)
+    """Still to be applied."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Still to be written."""
-    states: dict[UUID, MessageState] = field(default_factory=dict)
-    """As the database has them; empty until it was asked."""
-    outcomes: dict[UUID, MessageState] = field(default_factory=dict)
+    kept: bool = False
+    """The database has its messages."""
+    to_send: set[UUID] = field(default_factory=set)
+    outcomes: dict[UUID, Change] = field(default_factory=dict)
     """What the database has still to be told."""
     failures: dict[UUID, Failures] = field(default_factory=dict)
     """Of messages that were tried in vain."""
 
+    @classmethod
+    def of(cls, records: list[Record], decoded: Decoded) -> "Batch":
+        """A batch that was just read."""
+        return cls(records, decoded.items, decoded.receipts, decoded.dead_letters)
+
     @property
-    def unstored(self) -> list[ChargedMessage]:
-        """Messages that the database was not asked about."""
-        return [item.message for key, item in self.items.items() if key not in self.states]
+    def messages(self) -> list[BilledMessage]:
+        """All of them."""
+        return [item.message for item in self.items.values()]
 
     @property
     def replayed(self) -> set[UUID]:
         """Messages that somebody put back from the dead letters."""
-        return {key for key, item in self.items.items() if header(item.record.headers, DeadLetterHeader.ATTEMPTS)}
+        return {key for key, item in self.items.items() if is_replayed(item.record)}
 
     @property
-    def unsent(self) -> list[ChargedMessage]:
+    def unsent(self) -> list[BilledMessage]:
         """Messages that the third party has not answered for, in the order in which they were read."""
-        open_ones = {key for key, state in self.states.items() if state is MessageState.CHARGED} - self.outcomes.keys()
-        return [item.message for key, item in self.items.items() if key in open_ones]
+        return [item.message for key, item in self.items.items() if key in self.to_send]
 
-    def learn(self, states: Mapping[UUID, MessageState]) -> None:
-        """The database has these states now."""
-        self.states |= states
-        self.outcomes = {key: state for key, state in self.outcomes.items() if key not in states}
+    @property
+    def due_receipts(self) -> list[Told]:
+        """Those whose message is not waiting for something else in this batch."""
+        waiting = self.to_send | self.outcomes.keys()
+        waiting |= {letter.ends.id for letter in self.dead_letters if letter.ends}
+        return [told for told in self.receipts if told.receipt.id not in waiting]
+
+    @property
+    def is_done(self) -> bool:
+        """True once its offsets may be committed."""
+        return self.kept and not (self.to_send or self.outcomes or self.receipts or self.dead_letters)
+
+    def ends(self, change: Change) -> None:
+        """A message has its outcome."""
+        self.to_send.discard(change.id)
+        self.outcomes[change.id] = change
+
+    def bury(self, letter: DeadLetter) -> None:
+        """A record ends as a dead letter; its message does so as soon as that is written."""
+        self.dead_letters.append(letter)
+        if letter.ends:
+            self.to_send.discard(letter.ends.id)
+
+    def buried(self, letter: DeadLetter) -> None:
+        """The letter is written."""
+        self.dead_letters.remove(letter)
+        if letter.ends:
+            self.ends(letter.ends)
 
     def failed(self, keys: Iterable[UUID], now: datetime) -> None:
         """The third party had no answer for these."""
@@ -65,17 +97,13 @@ class Batch:
         before = self.failures.get(key, Failures(now))
         return Failure("Refused", why, before.since, now, before.count + 1)
 
-    def reject(self, letter: DeadLetter, key: UUID) -> None:
-        """The message cannot even be stored: it leaves the batch as a dead letter."""
-        self.dead_letters.append(letter)
-        del self.items[key]
-
     def forget(self, lost: Iterable[Position]) -> None:
         """These partitions are somebody else's now."""
         gone = set(lost)
         self.records = [record for record in self.records if record.position not in gone]
         self.dead_letters = [letter for letter in self.dead_letters if letter.record.position not in gone]
+        self.receipts = [told for told in self.receipts if told.record.position not in gone]
         self.items = {key: item for key, item in self.items.items() if item.record.position not in gone}
-        self.states = {key: state for key, state in self.states.items() if key in self.items}
-        self.outcomes = {key: state for key, state in self.outcomes.items() if key in self.items}
+        self.to_send &= self.items.keys()
+        self.outcomes = {key: change for key, change in self.outcomes.items() if key in self.items}
         self.failures = {key: failures for key, failures in self.failures.items() if key in self.items}

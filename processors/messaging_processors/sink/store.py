@@ -1,21 +1,27 @@
 """The sinks' rows; `main` calls it. Every call is one transaction of a fixed number of statements, whatever the batch.
 
-Raises `Away` when the database is. A row stands for a message that arrived here, whether it was read once or often.
+Raises `Away` when the database is. A row stands for a message that arrived here, whether it was read once or often; its
+state only moves forward, and what ends a charged message without its arrival pays it back in the same transaction.
+Locks: messages in the order of their ids, then what `reversals` takes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, exc, text
 
-from messaging_api.message import ChargedMessage, MessageState
-from messaging_processors.runtime.database import describe, ensure_schema, probe, transaction
+from messaging_api.message import BilledMessage, MessageState, MessageView
+from messaging_api.money import micros
+from messaging_processors.runtime.database import probe, transaction
+from messaging_processors.runtime.migrating import ensure_schema
+from messaging_processors.sink.reversals import ENDS_UNDELIVERED, reversal_id, reverse
+from messaging_processors.sink.rows import Change, Row
 
 _TYPES = {
     "id": "uuid",
+    "tenant": "text",
     "account_id": "text",
     "billing_type": "text",
     "domain": "text",
@@ -24,31 +30,49 @@ _TYPES = {
     "amount_micros": "bigint",
     "currency": "text",
     "state": "text",
+    "reason": "text",
     "accepted_at": "timestamptz",
 }
-# Arrays keep the statement the same for every batch size: nothing to compile or to plan anew for each.
+_PERSONAL = ("recipient", "body")
+_STORED = [
+    f"CASE WHEN erased.tenant IS NULL THEN new.{name} ELSE '' END" if name in _PERSONAL else f"new.{name}"
+    for name in _TYPES
+]
+# Arrays keep the statement the same for every batch size: nothing to compile or to plan anew for each. In one order
+# everywhere, or two sinks that store the same messages could wait for each other.
 _INSERT = text(
     f"INSERT INTO messages ({', '.join(_TYPES)})"
-    f" SELECT * FROM unnest({', '.join(f'CAST(:{name} AS {type_}[])' for name, type_ in _TYPES.items())})"
-    " ON CONFLICT (id) DO NOTHING"
+    f" SELECT {', '.join(_STORED)}"
+    f" FROM unnest({', '.join(f'CAST(:{name} AS {type_}[])' for name, type_ in _TYPES.items())})"
+    f" AS new({', '.join(_TYPES)})"
+    " LEFT JOIN erasures erased ON erased.tenant = new.tenant"
+    " AND erased.recipient_hash = sha256(convert_to(new.recipient, 'UTF8')) AND new.accepted_at <= erased.requested_at"
+    " ORDER BY new.id ON CONFLICT (id) DO NOTHING"
 )
-_STATES = text("SELECT id, state FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
+_LOCK = text("SELECT 1 FROM messages WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
+_ROWS = text("SELECT id, tenant, account_id, domain, state, reason FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
 _REOPEN = text(
-    f"UPDATE messages SET state = '{MessageState.CHARGED}', updated_at = now()"
-    f" WHERE id = ANY(CAST(:ids AS uuid[])) AND state = '{MessageState.DEAD_LETTERED}'"
+    f"UPDATE messages SET state = '{MessageState.CHARGED}', reason = '', updated_at = now()"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
+    f" WHERE messages.id = replayed.id AND state = '{MessageState.DEAD_LETTERED}'"
+    " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id)"
 )
-_ADVANCE = text(
-    "UPDATE messages SET state = news.state, updated_at = now()"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[])) AS news(id, state)"
-    f" WHERE messages.id = news.id AND messages.state = '{MessageState.CHARGED}'"
+_CHANGE = text(
+    "UPDATE messages SET state = news.state, reason = news.reason, updated_at = now()"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS text[]), CAST(:domains AS text[]), CAST(:states AS text[]),"
+    " CAST(:reasons AS text[])) AS news(id, account_id, domain, state, reason)"
+    " WHERE messages.id = news.id AND messages.account_id = news.account_id AND messages.domain = news.domain"
+    " AND messages.state = ANY(CAST(:replaced AS text[])) RETURNING messages.id, messages.state"
 )
+_UNSENT = (MessageState.ACCEPTED, MessageState.CHARGED)
+_NOT_TOLD_OF = (MessageState.CHARGED, MessageState.SENT)
 
 
 @dataclass
 class Kept:
-    """The states that messages have in the database, and why some cannot be stored."""
+    """What the database has of messages, and why some could not be stored as they are."""
 
-    states: dict[UUID, MessageState] = field(default_factory=dict)
+    rows: dict[UUID, Row] = field(default_factory=dict)
     unstorable: dict[UUID, str] = field(default_factory=dict)
 
 
@@ -59,7 +83,7 @@ class Store:
         self._engine = engine
 
     def prepare(self) -> None:
-        """Creates the tables where they are missing."""
+        """Brings the tables up to date; raises `SchemaTooNew`."""
         ensure_schema(self._engine)
 
     def probe(self) -> None:
@@ -70,51 +94,95 @@ class Store:
         """Ends the connections."""
         self._engine.dispose()
 
-    def keep(self, messages: Sequence[ChargedMessage], replayed: Collection[UUID] = ()) -> Kept:
-        """Stores what is not there yet as charged, and tells the state of all.
+    def keep(self, messages: Sequence[BilledMessage], replayed: Collection[UUID] = ()) -> Kept:
+        """Stores what is not there yet in the state that billing gave it, and tells the state of all.
 
-        A message that somebody put back from the dead letters is open again: the only way back for a state.
+        A message that was `replayed` from the dead letters is open again, unless it was paid back: the only way back
+        for a state. Of subscribers that were erased meanwhile neither number nor text is stored.
         """
+        rows = [_row(message) for message in messages]
         try:
-            with transaction(self._engine) as connection:
-                if replayed:
-                    connection.execute(_REOPEN, {"ids": sorted(replayed)})
-                return Kept(_insert(connection, messages))
-        except (exc.DataError, exc.IntegrityError) as error:
-            if len(messages) == 1:
-                return Kept(unstorable={messages[0].id: describe(error)})
-        # One row spoils the whole statement: find out which.
-        kept = Kept()
-        for message in messages:
-            alone = self.keep([message], {message.id} & {*replayed})
-            kept.states |= alone.states
-            kept.unstorable |= alone.unstorable
+            return Kept(self._keep(rows, replayed))
+        except (exc.DataError, exc.IntegrityError):
+            kept = Kept()
+        for row in rows:  # One row spoils the whole statement: find out which.
+            self._keep_alone(row, {row["id"]} & {*replayed}, kept)
         return kept
 
-    def advance(self, states: Mapping[UUID, MessageState]) -> None:
-        """Records what became of charged messages; a state never goes back."""
+    def _keep_alone(self, row: Mapping[str, Any], replayed: Collection[UUID], kept: Kept) -> None:
+        try:
+            kept.rows |= self._keep([row], replayed)
+        except (exc.DataError, exc.IntegrityError) as error:
+            kept.unstorable[row["id"]] = _explain(error)
+            kept.rows |= self._keep([{**row, "body": "", "reason": ""}], replayed)  # a charge needs its row
+
+    def _keep(self, rows: Sequence[Mapping[str, Any]], replayed: Collection[UUID]) -> dict[UUID, Row]:
         with transaction(self._engine) as connection:
-            connection.execute(_ADVANCE, {"ids": list(states), "states": [state.value for state in states.values()]})
+            if replayed:
+                ids = sorted(replayed)
+                connection.execute(_LOCK, {"ids": ids})
+                connection.execute(_REOPEN, {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]})
+            connection.execute(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})
+            return _read(connection, [row["id"] for row in rows])
+
+    def advance(self, changes: Sequence[Change]) -> dict[UUID, Row]:
+        """Records what became of messages that were to be sent, and tells what they are now."""
+        return self._change(changes, _UNSENT)
+
+    def receive(self, changes: Sequence[Change]) -> dict[UUID, Row]:
+        """Records what receipts say, the first of each message, and tells what those messages are now.
+
+        A third party that knows what became of a message has taken it, whether we heard of that or not.
+        """
+        first = {(change.id, change.account_id, change.domain): change for change in reversed(changes)}
+        return self._change([*first.values()], _NOT_TOLD_OF)
+
+    def _change(self, changes: Sequence[Change], replaced: Iterable[MessageState]) -> dict[UUID, Row]:
+        ids = [change.id for change in changes]
+        with transaction(self._engine) as connection:
+            connection.execute(_LOCK, {"ids": ids})
+            changed = connection.execute(_CHANGE, _arrays(changes) | {"replaced": [state.value for state in replaced]})
+            states = {row.id: MessageState(row.state) for row in changed}
+            if ended := {key: state for key, state in states.items() if state in ENDS_UNDELIVERED}:
+                reverse(connection, ended)
+            return _read(connection, ids)
 
 
-def _insert(connection: Connection, messages: Sequence[ChargedMessage]) -> dict[UUID, MessageState]:
-    # In one order everywhere, or two sinks that store the same messages could wait for each other.
-    rows = sorted((_row(message) for message in messages), key=lambda row: str(row["id"]))
-    connection.execute(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})
-    found = connection.execute(_STATES, {"ids": [row["id"] for row in rows]})
-    return {row.id: MessageState(row.state) for row in found}
+def _read(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    return {
+        row.id: Row(row.tenant, row.account_id, row.domain, MessageView(id=row.id, state=row.state, reason=row.reason))
+        for row in connection.execute(_ROWS, {"ids": ids})
+    }
 
 
-def _row(message: ChargedMessage) -> dict[str, Any]:
+def _arrays(changes: Sequence[Change]) -> dict[str, list[Any]]:
+    return {
+        "ids": [change.id for change in changes],
+        "accounts": [change.account_id for change in changes],
+        "domains": [change.domain for change in changes],
+        "states": [change.state.value for change in changes],
+        "reasons": [change.reason for change in changes],
+    }
+
+
+def _explain(error: exc.DBAPIError) -> str:
+    """The kind of error: what PostgreSQL says of it may repeat the value."""
+    code = getattr(error.orig, "sqlstate", None)
+    return f"{type(error.orig).__name__} ({code})" if code else str(error.orig)
+
+
+def _row(message: BilledMessage) -> dict[str, Any]:
     return {
         "id": message.id,
+        "tenant": message.tenant,
         "account_id": message.account_id,
         "billing_type": message.billing_type.value,
         "domain": message.domain,
         "recipient": message.to,
         "body": message.body,
-        "amount_micros": int(Decimal(message.charge.amount).scaleb(6)),
+        "amount_micros": micros(message.charge.amount),
         "currency": message.charge.currency,
-        "state": MessageState.CHARGED.value,
+        "state": message.outcome.value,
+        "reason": message.reason,
         "accepted_at": message.accepted_at,
     }

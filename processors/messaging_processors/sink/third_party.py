@@ -1,52 +1,47 @@
 """Hands messages to the third party; `main` calls it. The only `httpx` import of the sinks.
 
 Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
-every attempt at a message carries the same Idempotency-Key, its id. What an answer means:
-
-    2xx                                                  sent
-    401, 403, 404, 405, 407, 408, 425, 429, 5xx, 3xx     the third party cannot be used: nobody's message is at fault
-    409                                                  the same: an earlier attempt may still be under way
-    any other 4xx                                        this message is refused for good
-    no answer in time                                    the third party cannot be used
+every call for a message carries the same Idempotency-Key, its id; what is too late is not sent. No answer in time and a
+broken connection say nothing, since the third party may have taken the message: it is sent again. So is what it could
+not take (`answers`): soon and with full jitter, `ATTEMPTS` times at most, unless it says itself when to come back; then
+its account's later messages wait with it. `breaker` says whether there are calls, and repetitions, at all.
 """
 
 import asyncio
+import random
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 import httpx
 
 from messaging_api.base import seconds
-from messaging_api.message import ChargedMessage
+from messaging_api.message import BilledMessage
 from messaging_api.topology import ThirdParty
+from messaging_processors.runtime import metrics
 from messaging_processors.runtime.errors import Away
+from messaging_processors.sink.answers import Answer, Late, meaning, retry_after
+from messaging_processors.sink.breaker import Breaker, BreakerState, Call, RetryBudget
 
 THIRD_PARTY = "third-party"
-_NOT_THE_MESSAGE_S_FAULT = (401, 403, 404, 405, 407, 408, 409, 425, 429)
-_FAILURES_IN_A_ROW = 3
+ATTEMPTS = 3
+_JITTER_SECONDS = 0.1
+"""The most that the first repetition waits; each further one waits up to twice as long."""
 _IDLE_SECONDS = 2.0
 _LONGEST_TIMEOUT = 20.0
 """A turn of the loop lasts as long as its longest call, and a loop that does not turn looks dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The third party took the message."""
+@dataclass(frozen=True)
+class Clocks:
+    """The time of the day, and one that never jumps."""
 
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The third party will never take this message."""
-
-    status: int
-
-
-Answer = Sent | Refused
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass
@@ -55,14 +50,35 @@ class Attempt:
 
     answers: dict[UUID, Answer] = field(default_factory=dict)
     failed: list[UUID] = field(default_factory=list)
-    """Those that were tried and have no answer."""
+    """Of each call that had no answer."""
     away: Away | None = None
+
+    @property
+    def asks_for_time(self) -> bool:
+        """Nothing is to be repeated before."""
+        return self.away is not None and self.away.retry_after is not None
+
+    def note(self, away: Away) -> None:
+        """That is why some message has no answer."""
+        if self.away is None or (away.retry_after or 0) >= (self.away.retry_after or 0):
+            self.away = away
+
+
+@dataclass
+class _Task:
+    """What the calls of one attempt share."""
+
+    give_up: Callable[[], bool]
+    tried: set[UUID]
+    result: Attempt = field(default_factory=Attempt)
 
 
 class Provider:
     """The third party, with connections and an event loop, which turns during an attempt. Not thread-safe."""
 
-    def __init__(self, config: ThirdParty, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, config: ThirdParty, transport: httpx.AsyncBaseTransport | None = None, clocks: Clocks | None = None
+    ) -> None:
         self._in_flight = config.max_in_flight
         limits = httpx.Limits(max_keepalive_connections=self._in_flight, keepalive_expiry=_IDLE_SECONDS)
         self._url = httpx.URL(config.url)
@@ -70,55 +86,111 @@ class Provider:
         # The client's own timeouts start anew with every byte; `_send` bounds the whole.
         self._client = httpx.AsyncClient(timeout=None, limits=limits, transport=transport)
         self._loop = asyncio.Runner()
+        self._clocks = clocks or Clocks()
+        self._breaker = Breaker(config.circuit_breaker, self._clocks.monotonic)
+        self._budget = RetryBudget(self._clocks.monotonic)
+        self._last_failure = ""
 
-    def attempt(self, messages: Iterable[ChargedMessage], give_up: Callable[[], bool]) -> Attempt:
-        """Sends what can be sent until `give_up`, and no more once one call after the other fails."""
-        attempt = _Attempt(give_up)
-        lanes: dict[str, list[ChargedMessage]] = defaultdict(list)
+    def attempt(
+        self, messages: Iterable[BilledMessage], tried: Collection[UUID], give_up: Callable[[], bool]
+    ) -> Attempt:
+        """Sends what can be sent until `give_up`; another call for what was `tried` before is a repetition."""
+        task = _Task(give_up, {*tried})
+        lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
         for message in messages:
-            lanes[message.account_id].append(message)
-        self._loop.run(self._send_lanes(lanes.values(), attempt))
-        return attempt.result
+            if self._is_late(message):
+                task.result.answers[message.id] = Late()
+            else:
+                lanes[message.tenant, message.account_id].append(message)
+        self._loop.run(self._send_lanes(lanes.values(), task))
+        if self._breaker.state is BreakerState.OPEN:
+            task.result.note(self._away(f"circuit open: {self._last_failure}", self._breaker.remaining()))
+        metrics.CIRCUIT.state(self._breaker.state.value)
+        return task.result
 
     def close(self) -> None:
         """Ends the connections."""
         self._loop.run(self._client.aclose())
         self._loop.close()
 
-    async def _send_lanes(self, lanes: Iterable[Sequence[ChargedMessage]], attempt: "_Attempt") -> None:
+    async def _send_lanes(self, lanes: Iterable[Sequence[BilledMessage]], task: _Task) -> None:
         slots = asyncio.Semaphore(self._in_flight)
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
-                group.create_task(self._send_in_order(lane, slots, attempt))
+                group.create_task(self._send_in_order(lane, slots, task))
 
-    async def _send_in_order(
-        self, lane: Sequence[ChargedMessage], slots: asyncio.Semaphore, attempt: "_Attempt"
-    ) -> None:
+    async def _send_in_order(self, lane: Sequence[BilledMessage], slots: asyncio.Semaphore, task: _Task) -> None:
         async with slots:
             for message in lane:
-                if attempt.is_over():
-                    return
-                try:
-                    attempt.answered(message.id, await self._send(message))
-                except Away as error:
-                    attempt.failed(message.id, error)
+                if not await self._deliver(message, task):
                     return
 
-    async def _send(self, message: ChargedMessage) -> Answer:
+    async def _deliver(self, message: BilledMessage, task: _Task) -> bool:
+        """Whether the message has an answer now."""
+        for repetition in range(ATTEMPTS):
+            if repetition:
+                await asyncio.sleep(random.uniform(0, _JITTER_SECONDS * 2 ** (repetition - 1)))
+            if self._is_late(message):
+                task.result.answers[message.id] = Late()
+                return True
+            call = self._permission(message.id, task)
+            if call is None:
+                return False
+            try:
+                task.result.answers[message.id] = await self._call(message, call)
+                return True
+            except Away as error:
+                task.result.failed.append(message.id)
+                task.result.note(error)
+        return False
+
+    def _permission(self, key: UUID, task: _Task) -> Call | None:
+        if task.give_up() or not self._breaker.allows:
+            return None
+        if key not in task.tried:
+            self._budget.first()
+            task.tried.add(key)
+        elif task.result.asks_for_time:
+            return None
+        elif not self._budget.spend():
+            task.result.note(self._away(f"repeated enough: {self._last_failure}", self._budget.remaining()))
+            return None
+        return self._breaker.begin()
+
+    async def _call(self, message: BilledMessage, call: Call) -> Answer:
+        try:
+            answer = await self._send(message)
+        except Away as error:
+            self._last_failure = error.why.removeprefix(f"{self._url.host}: ")
+            self._breaker.end(call, failed=True)
+            raise
+        self._breaker.end(call, failed=False)
+        return answer
+
+    async def _send(self, message: BilledMessage) -> Answer:
         end = asyncio.get_running_loop().time() + self._timeout
         try:
             async with asyncio.timeout_at(end):
                 response = await self._client.send(self._request(message), stream=True)
         except TimeoutError as error:
-            raise Away(THIRD_PARTY, f"{self._url.host}: no answer in {self._timeout:g} s") from error
+            raise self._away(f"no answer in {self._timeout:g} s") from error
         except httpx.TransportError as error:
-            raise Away(THIRD_PARTY, f"{self._url.host}: {type(error).__name__}: {error}") from error
+            raise self._away(f"{type(error).__name__}: {error}") from error
         await _drain(response, end)
-        return _meaning(response)
+        if answer := meaning(response.status_code):
+            return answer
+        asked = retry_after(response.headers.get("Retry-After", ""), self._clocks.now())
+        raise self._away(f"HTTP {response.status_code}", asked)
 
-    def _request(self, message: ChargedMessage) -> httpx.Request:
+    def _request(self, message: BilledMessage) -> httpx.Request:
         body = message.model_dump(mode="json", include={"id", "account_id", "to", "body", "domain"})
         return self._client.build_request("POST", self._url, json=body, headers={"Idempotency-Key": str(message.id)})
+
+    def _is_late(self, message: BilledMessage) -> bool:
+        return message.valid_until is not None and self._clocks.now() >= message.valid_until
+
+    def _away(self, why: str, asked: float | None = None) -> Away:
+        return Away(THIRD_PARTY, f"{self._url.host}: {why}", asked)
 
 
 async def _drain(response: httpx.Response, end: float) -> None:
@@ -128,47 +200,3 @@ async def _drain(response: httpx.Response, end: float) -> None:
             async for _ in response.aiter_raw():
                 pass
     await response.aclose()
-
-
-class _Attempt:
-    """What the calls of one attempt share."""
-
-    def __init__(self, give_up: Callable[[], bool]) -> None:
-        self.result = Attempt()
-        self._give_up = give_up
-        self._failures = 0
-
-    def is_over(self) -> bool:
-        """True when nothing more is to be sent."""
-        return self._failures >= _FAILURES_IN_A_ROW or self._give_up()
-
-    def answered(self, message_id: UUID, answer: Answer) -> None:
-        self._failures = 0
-        self.result.answers[message_id] = answer
-
-    def failed(self, message_id: UUID, error: Away) -> None:
-        self._failures += 1
-        self.result.failed.append(message_id)
-        known = self.result.away
-        if known is None or (error.retry_after or 0) >= (known.retry_after or 0):
-            self.result.away = error
-
-
-def _meaning(response: httpx.Response) -> Answer:
-    status = response.status_code
-    if response.is_success:
-        return Sent()
-    if response.is_client_error and status not in _NOT_THE_MESSAGE_S_FAULT:
-        return Refused(status)
-    asked = _retry_after(response.headers.get("Retry-After", ""))
-    raise Away(THIRD_PARTY, f"{response.request.url.host}: HTTP {status}", asked)
-
-
-def _retry_after(text: str) -> float | None:
-    """Seconds until the third party wants to be asked again: it gives them, or a date."""
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):  # the last one: a date beyond all calendars
-        return None

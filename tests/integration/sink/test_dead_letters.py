@@ -7,7 +7,7 @@ from messaging_cli.local.third_party import Behaviour
 from messaging_processors.runtime.connection import KAFKA
 from testkit.arriving import Ends, finish, once, some_messages
 from testkit.loops import Sinks, turn_until
-from testkit.samples import a_charged_message
+from testkit.samples import a_billed_message
 
 
 def test_a_message_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_sent(ends: Ends, sinks: Sinks) -> None:
@@ -26,7 +26,7 @@ def test_a_refusal_after_failures_counts_them(ends: Ends, sinks: Sinks) -> None:
     ends.third_party.behaviour = Behaviour(status=503)
     ends.put([message])
     sink = sinks.new()
-    turn_until(lambda: len(ends.third_party.records) == 2, sink.step)
+    turn_until(lambda: len(ends.third_party.records) >= 2, sink.step)
     ends.third_party.behaviour = Behaviour(status=422)
     finish(ends, 1, sink)
     (letter,) = ends.broker.everything("marketing.dlq")
@@ -45,8 +45,7 @@ def test_a_dead_letter_that_is_put_back_is_sent(ends: Ends, sinks: Sinks) -> Non
     ends.put([message])
     finish(ends, 2, sink)
     assert ends.states([message]) == ends.cached([message]) == {"dead-lettered": 1}
-    ends.broker.put("marketing", message.model_dump_json().encode(), [(DeadLetterHeader.ATTEMPTS, b"1")])
-    ends.broker.flush()
+    ends.put([message], headers=[(DeadLetterHeader.ATTEMPTS, b"1")])
     finish(ends, 3, sink)
     assert ends.states([message]) == ends.cached([message]) == {"sent": 1}
     assert ends.calls() == once([message])
@@ -54,7 +53,7 @@ def test_a_dead_letter_that_is_put_back_is_sent(ends: Ends, sinks: Sinks) -> Non
 
 def test_poison_is_a_dead_letter_and_the_rest_arrives(ends: Ends, sinks: Sinks) -> None:
     charged = some_messages(4)
-    unstorable = a_charged_message(body="a body with \0 in it")
+    unstorable = a_billed_message(body="a body with \0 in it")
     ends.put([*charged[:2], unstorable, *charged[2:]])
     for value in (b"{", b"", None, b'{"id": 7}'):
         ends.broker.put("marketing", value)

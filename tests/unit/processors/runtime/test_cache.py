@@ -14,7 +14,7 @@ def test_a_redis_that_is_away_raises_nothing_and_is_left_alone_for_a_second() ->
     assert health.readiness().ready
     health.back(REDIS)
     assert not cache.put("key", "value")
-    assert not cache.put_many({"key": "value"})
+    assert not cache.advance({"key": "{}"}, "state", {})
     assert REDIS not in health.readiness().away, "it was tried again within a second"
     clock.now += 1
     assert not cache.probe()

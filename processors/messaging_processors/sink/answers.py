@@ -1,0 +1,52 @@
+"""What a third party's answers mean, pure; `third_party` asks.
+
+2xx, whatever its content                            sent
+401, 403, 404, 405, 407, 408, 425, 429, 5xx, 3xx     the third party cannot be used: nobody's message is at fault
+409                                                  the same: an earlier attempt may still be under way
+any other 4xx                                        this message is refused for good
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+_NOT_THE_MESSAGE_S_FAULT = (401, 403, 404, 405, 407, 408, 409, 425, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The third party took the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The third party will never take this message."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The message's time was over before it could be sent."""
+
+
+Answer = Sent | Refused | Late
+
+
+def meaning(status: int) -> Answer | None:
+    """What an HTTP status says of the message; None where it says nothing."""
+    if 200 <= status < 300:
+        return Sent()
+    if 400 <= status < 500 and status not in _NOT_THE_MESSAGE_S_FAULT:
+        return Refused(status)
+    return None
+
+
+def retry_after(text: str, now: datetime) -> float | None:
+    """Seconds until the third party wants to be asked again: it gives them, or a date (RFC 9110, 10.2.3)."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):  # the last one: a date beyond all calendars
+        return None
