@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from chaos.client import Client, Request, Result, Verdict
+from chaos.client import Client, Request, Verdict
 from chaos.journal import Journal
 from chaos.observed import Outcome, Payment, Sending
 from chaos.tariffs import CURRENCY, TARIFFS, a_request
@@ -75,6 +75,7 @@ class Load:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.verdicts: Counter[Verdict] = Counter()
+        """Of every attempt, as they come."""
         self.done: list[tuple[float, Outcome]] = []
         """When each message's fate was known, and which it was."""
         self.accounts = {f"{name}-{kind.name}-{number}": kind for number in range(_SENDERS) for kind in KINDS}
@@ -109,7 +110,7 @@ class Load:
             return sum(outcome is Outcome.OK for _, outcome in self.done)
 
     def _open_accounts(self) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         for account, kind in self.accounts.items():
             limit = {} if kind.limit is None else {"creditLimit": amount(kind.limit)}
             body = {"billingType": kind.billing_type, "currency": CURRENCY, **limit}
@@ -125,7 +126,7 @@ class Load:
         self._threads.append(thread)
 
     def _send(self, sender: int) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         mine = [name for name in self.accounts if name.endswith(f"-{sender}")]
         lanes = cycle([(account, domain) for account in mine for domain in TARIFFS])
         for number, (account, domain) in enumerate(lanes):
@@ -156,15 +157,18 @@ class Load:
                 ordered=self._ordered,
             )
         )
-        self._count(result)
-
-    def _count(self, result: Result) -> None:
         with self._lock:
-            self.verdicts.update(result.verdicts)
             self.done.append((result.t_done, result.outcome))
 
+    def _client(self) -> Client:
+        return Client(self._urls, self._tenant, threading.Event().wait, self._count)
+
+    def _count(self, verdict: Verdict) -> None:
+        with self._lock:
+            self.verdicts[verdict] += 1
+
     def _top_up(self) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         poor = cycle([(account, kind) for account, kind in self.accounts.items() if kind.top_up])
         for number, (account, kind) in enumerate(poor, start=1):
             if self._stop.wait(_TOP_UP_SECONDS):

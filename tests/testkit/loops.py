@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from messaging_api.processor import BillingConfig, SinkConfig
-from messaging_processors.billing.main import Billing
+from messaging_processors.billing import main as billing
 from messaging_processors.config import Ports, Secrets
-from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.kafka import Batch, Reader
+from messaging_processors.runtime.kafka import Batch
 from messaging_processors.runtime.process import Runtime
-from messaging_processors.runtime.writing import TransactionalWriter
 from messaging_processors.sink.loop import Sink
 from messaging_processors.sink.main import assemble
 from messaging_processors.sink.third_party import Clocks
@@ -37,16 +35,12 @@ def turn_until(done: Callable[[], object], *steps: Callable[[], None], within: f
 class BillingPod:
     """One billing processor, turned by hand."""
 
-    def __init__(self, config: BillingConfig, name: str) -> None:
-        self.health = Health()
-        connection = Connection(config.bootstrap_servers, self.health)
-        self.reader = Reader(connection, config.group_id, config.inputs)
-        self.writer = TransactionalWriter(connection, f"{config.group_id}.{name}")
-        self.step = Billing(config, self.reader, self.writer).step
-
-    def close(self) -> None:
-        self.writer.close()
-        self.reader.close()
+    def __init__(self, config: BillingConfig, database_url: str, name: str) -> None:
+        self.runtime = a_runtime(database_url, pod_name=name)
+        self.health = self.runtime.health
+        self.billing = billing.assemble(config, self.runtime)
+        self.reader, self.writer, self.ledger = self.billing.reader, self.billing.writer, self.billing.ledger
+        self.step, self.close = self.billing.step, self.billing.close
 
     def a_batch(self) -> Batch:
         """The first records that come."""
@@ -61,10 +55,10 @@ class BillingPod:
 
 
 @contextmanager
-def billing_pods(*configs: BillingConfig, name: str = "pod-0") -> Iterator[list[BillingPod]]:
+def billing_pods(*configs: BillingConfig, database_url: str, name: str = "pod-0") -> Iterator[list[BillingPod]]:
     """A pod for each configuration."""
     with ExitStack() as stack:
-        pods = [BillingPod(config, name) for config in configs]
+        pods = [BillingPod(config, database_url, name) for config in configs]
         for pod in pods:
             stack.callback(pod.close)
         yield pods

@@ -1,6 +1,7 @@
 """be-messaging without its stores: it answers in the test's own process, and Kafka's part ends as the test says."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
@@ -167,7 +168,7 @@ class BeMessaging:
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:  # noqa: ANN401  what httpx takes
         return asyncio.run(self._asked(method, path, headers=vouched() | (headers or {}), **request))
 
-    def ask_as(self, caller: dict[str, str], method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401  what httpx takes
+    def ask_as(self, caller: Mapping[str, str], method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401  what httpx takes
         """With the headers of `caller` alone."""
         return asyncio.run(self._asked(method, path, headers=caller, **request))
 

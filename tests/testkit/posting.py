@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
 from testkit.waiting import eventually, must_answer
 
 SILENT = 15.0
@@ -13,30 +14,48 @@ SILENT = 15.0
 
 @dataclass(frozen=True)
 class Caller:
-    """Calls `url` with a new connection each time."""
+    """Calls `url` with a new connection each time, as the gateway does for a client of `tenant`."""
 
     url: str
+    tenant: str = "shop"
+    scopes: tuple[str, ...] = tuple(Scope)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """`headers` by their names in Python: `idempotency_key`."""
+        vouched = {TENANT_HEADER: self.tenant, SCOPES_HEADER: " ".join(self.scopes)}
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.request(method, f"{self.url}{path}", json=body, headers=vouched | more, timeout=SILENT)
 
     def post(self, account: str, body: str = "hello", **headers: str) -> httpx.Response:
         message = {"accountId": account, "domain": "marketing", "to": "+12025550101", "body": body}
-        return httpx.post(f"{self.url}/v1/messages", json=message, headers=headers, timeout=SILENT)
+        return self.ask("POST", "/v1/messages", message, **headers)
 
     def message(self, message_id: object) -> httpx.Response:
-        return httpx.get(f"{self.url}/v1/messages/{message_id}", timeout=SILENT)
+        return self.ask("GET", f"/v1/messages/{message_id}")
 
-    def put_account(self, account: str, billing_type: str) -> httpx.Response:
-        return httpx.put(f"{self.url}/v1/accounts/{account}", json={"billingType": billing_type}, timeout=SILENT)
+    def put_account(self, account: str, billing_type: str, currency: str = "USD", **more: str) -> httpx.Response:
+        request = {"billingType": billing_type, "currency": currency} | more
+        return self.ask("PUT", f"/v1/accounts/{account}", request)
+
+    def account(self, account: str) -> httpx.Response:
+        return self.ask("GET", f"/v1/accounts/{account}")
 
     def billing_type(self, account: str) -> str:
         """How the account pays, as this process sees it."""
-        answer = httpx.get(f"{self.url}/v1/accounts/{account}", timeout=SILENT).raise_for_status()
-        return str(answer.json()["billingType"])
+        return str(self.account(account).raise_for_status().json()["billingType"])
 
     def new_account(self, billing_type: str) -> str:
         """An account that nobody has seen before."""
         account = f"account-{uuid4()}"
         self.put_account(account, billing_type).raise_for_status()
         return account
+
+    def top_up(self, account: str, amount: str, key: str, currency: str = "USD") -> httpx.Response:
+        path = f"/v1/accounts/{account}/top-ups"
+        return self.ask("POST", path, {"amount": amount, "currency": currency}, idempotency_key=key)
+
+    def ledger(self, account: str, after: int = 0, limit: int = 100) -> httpx.Response:
+        return self.ask("GET", f"/v1/accounts/{account}/ledger?after={after}&limit={limit}")
 
 
 def records(bootstrap: str, topic: str) -> list[Message]:

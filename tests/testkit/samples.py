@@ -12,7 +12,10 @@ TENANT = "shop"
 
 
 def an_accepted_message(
-    account: str = "account-1", domain: str = "marketing", billing_type: BillingType = BillingType.POSTPAID
+    account: str = "account-1",
+    domain: str = "marketing",
+    billing_type: BillingType = BillingType.POSTPAID,
+    body: str = "Hello",
 ) -> AcceptedMessage:
     return AcceptedMessage(
         id=uuid4(),
@@ -21,7 +24,7 @@ def an_accepted_message(
         billing_type=billing_type,
         domain=domain,
         to="+12025550123",
-        body="Hello",
+        body=body,
         accepted_at=datetime.now(UTC),
     )
 
@@ -29,7 +32,7 @@ def an_accepted_message(
 def a_billed_message(
     account: str = "account-1", body: str = "Hello", outcome: BillingOutcome = BillingOutcome.CHARGED
 ) -> BilledMessage:
-    accepted = dict(an_accepted_message(account)) | {"body": body}
+    accepted = dict(an_accepted_message(account, body=body))
     charge = Charge(amount="0.0075" if outcome is BillingOutcome.CHARGED else "0", currency="USD")
     return BilledMessage(**accepted, outcome=outcome, segments=1, charge=charge)
 
@@ -39,6 +42,7 @@ def a_billing_config(
     bootstrap_servers: str = "kafka:9092",
     prefix: str = "",
     unrouted: tuple[str, ...] = (),
+    tariff: Tariff | None = None,
 ) -> BillingConfig:
     """Billing of `domain`, from postpaid and prepaid to the topic of that name; `prefix` comes before all topics."""
     return BillingConfig(
@@ -52,7 +56,7 @@ def a_billing_config(
         domains=DOMAINS,
         unrouted=[f"{prefix}{topic}" for topic in unrouted],
         output=f"{prefix}{domain}",
-        tariff=Tariff(currency="USD", per_message="0.0075"),
+        tariff=tariff or Tariff(currency="USD", per_message="0.0075"),
         dead_letter_topic=f"{prefix}billing-{domain}.dlq",
     )
 

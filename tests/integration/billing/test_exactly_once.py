@@ -9,8 +9,9 @@ import pytest
 from messaging_api.processor import BillingConfig
 from messaging_processors.runtime.records import Outgoing, next_offsets
 from messaging_processors.runtime.writing import NotCommitted
+from testkit.accounts import Accounts
 from testkit.broker import Broker
-from testkit.charging import INPUTS, charged, feed, feeding
+from testkit.charging import ACCOUNTS, INPUTS, charged, feed, feeding
 from testkit.loops import billing_pods, turn_until
 from testkit.processes import running
 from testkit.samples import a_billing_config
@@ -39,35 +40,39 @@ def lead_every_partition_with_poison(broker: Broker) -> int:
 
 @pytest.mark.timeout(90)
 def test_killed_inside_a_transaction_it_charges_each_message_once(
-    broker: Broker, config: BillingConfig, tmp_path: Path
+    broker: Broker, config: BillingConfig, database_url: str, accounts: Accounts, tmp_path: Path
 ) -> None:
     """Dead letters whose topic does not exist yet hold the first transaction open: the kill cannot miss it.
 
-    The next process has the killed one's transactional id, and so ends its transaction at once.
+    By then the database has the charges. The next process has the killed one's transactional id, and so ends its
+    transaction at once.
     """
     config = config.model_copy(update={"dead_letter_topic": broker.name("late.dlq")})
     poison = lead_every_partition_with_poison(broker)
     ids = feed(broker, 1000)
-    with running(config, tmp_path, POD_NAME="pod-0") as billing:
+    with running(config, tmp_path, POD_NAME="pod-0", DATABASE_URL=database_url) as billing:
         eventually(lambda: broker.transaction_is_open("marketing"), every=0.01)
         billing.process.kill()
     assert charged(broker) == {}
+    assert accounts.ledger(), "nothing was charged yet"
     broker.make_topics({"late.dlq": 1})
-    with running(config, tmp_path, POD_NAME="pod-0") as billing:
+    with running(config, tmp_path, POD_NAME="pod-0", DATABASE_URL=database_url) as billing:
         eventually(lambda: len(charged(broker)) == len(ids), within=40, every=0.5)
         assert charged(broker) == Counter(ids)
         assert len(broker.everything("late.dlq")) == poison
         billing.process.terminate()
         assert billing.process.wait(10) == 0
     assert len(broker.everything("marketing", "read_uncommitted")) > len(ids), "no transaction was aborted"
+    assert Counter(str(entry.id) for entry in accounts.ledger()) == Counter(ids)
+    assert {accounts.balance(account) for account in ACCOUNTS} == {"-0.15"}
 
 
-def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: BillingConfig) -> None:
+def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: BillingConfig, database_url: str) -> None:
     """Its partitions may be another member's, who charges them: the proof of membership must be as old as the batch."""
     ids = feed(broker, 200)
-    with billing_pods(config, name="old") as (old,):
+    with billing_pods(config, name="old", database_url=database_url) as (old,):
         batch = old.a_batch()
-        with billing_pods(config, name="new") as (new,):
+        with billing_pods(config, name="new", database_url=database_url) as (new,):
             turn_until(old.reader.lost, lambda: old.reader.idle(0.1), lambda: new.reader.idle(0.1))
             with pytest.raises(NotCommitted, match="ILLEGAL_GENERATION"):
                 old.writer.write([Outgoing(config.output, None, b"{}")], next_offsets(batch.records), batch.group)
@@ -76,15 +81,18 @@ def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: Bill
     assert charged(broker) == Counter(ids)
 
 
-def test_members_that_come_and_go_charge_each_message_once(broker: Broker, config: BillingConfig) -> None:
+def test_members_that_come_and_go_charge_each_message_once(
+    broker: Broker, config: BillingConfig, database_url: str, accounts: Accounts
+) -> None:
     """Rebalances fall between and into reads, with records in hand."""
-    with billing_pods(config, name="steady") as (steady,):
+    with billing_pods(config, name="steady", database_url=database_url) as (steady,):
         with feeding(broker) as ids:
             for visit in range(2):
-                with billing_pods(config, name=f"visitor-{visit}") as (visitor,):
+                with billing_pods(config, name=f"visitor-{visit}", database_url=database_url) as (visitor,):
                     turn_until(partial(getattr, visitor.reader, "assigned"), visitor.step, steady.step)
                     for _ in range(5):
                         visitor.step()
                         steady.step()
         turn_until(lambda: broker.done(config.group_id, INPUTS) == len(ids), *[steady.step] * 5)
     assert charged(broker) == Counter(ids)
+    assert Counter(str(entry.id) for entry in accounts.ledger()) == Counter(ids)

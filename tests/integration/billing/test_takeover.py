@@ -44,11 +44,13 @@ def charge(broker: Broker, ids: list[str], *pods: BillingPod) -> None:
 
 
 @pytest.mark.parametrize("grows", [False, True])
-def test_the_successor_goes_on_where_the_group_is(broker: Broker, config: BillingConfig, grows: bool) -> None:
+def test_the_successor_goes_on_where_the_group_is(
+    broker: Broker, config: BillingConfig, database_url: str, grows: bool
+) -> None:
     """Also when it had these partitions before, and the topic grows while their offsets are hidden."""
-    with billing_pods(config, name="stays") as (stays,):
+    with billing_pods(config, name="stays", database_url=database_url) as (stays,):
         turn_until(lambda: len(stays.reader.assigned) == 2 * PARTITIONS, stays.step)
-        with billing_pods(config, name="goes") as (goes,):
+        with billing_pods(config, name="goes", database_url=database_url) as (goes,):
             turn_until(lambda: len(goes.reader.assigned) == PARTITIONS, goes.step, stays.step)
             ids = feed(broker, 100)
             charge(broker, ids, goes, stays)

@@ -21,14 +21,14 @@ def broker(kafka_bootstrap: str) -> Broker:
 
 
 def test_a_commit_that_is_not_answered_ends_its_producer_and_charges_once(
-    broker: Broker, kafka: Service, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, kafka: Service, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kafka freezes under the commit's request, and carries it out when it is back."""
     config = a_billing_config("marketing", broker.bootstrap, broker.prefix)
     ids = feed(broker, 2000)
     commit = writing._until
 
-    with billing_pods(config) as (pod,):
+    with billing_pods(config, database_url=database_url) as (pod,):
 
         def freeze_first(deadline: float, call: Callable[[float], None]) -> None:
             if call.__name__ == "commit_transaction" and pod.writer._producer:

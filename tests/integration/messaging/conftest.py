@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from messaging_api.processor import MessagingConfig
+from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_api.topology import BillingType
 from testkit.processes import Processor, running
 
 POSTPAID, PREPAID = "http-postpaid", "http-prepaid"
+MARKETING, AUTHENTICATION = "http-marketing", "http-authentication"
+TOPICS = (POSTPAID, PREPAID, MARKETING, AUTHENTICATION)
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,7 @@ def stores(postgres_url: str, redis_url: str) -> dict[str, str]:
 def messaging_config(kafka_bootstrap: str) -> MessagingConfig:
     """For topics that exist."""
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    for created in admin.create_topics([NewTopic(topic, 3, 1) for topic in (POSTPAID, PREPAID)]).values():
+    for created in admin.create_topics([NewTopic(topic, 3, 1) for topic in TOPICS]).values():
         created.result(30)
     return MessagingConfig(
         topology="user-api",
@@ -31,7 +33,10 @@ def messaging_config(kafka_bootstrap: str) -> MessagingConfig:
         processor="be-messaging",
         bootstrap_servers=kafka_bootstrap,
         routes={BillingType.POSTPAID: POSTPAID, BillingType.PREPAID: PREPAID},
-        domains=["marketing"],
+        domains={
+            "marketing": DomainConfig(topic=MARKETING, currency="USD"),
+            "authentication": DomainConfig(topic=AUTHENTICATION, currency="EUR", valid_for="5m"),
+        },
         cache_ttl="1h",
     )
 

@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+import redis
 import sqlalchemy as sa
 
-from messaging_api.message import AccountView
 from messaging_api.topology import BillingType
 from messaging_cli.local.process import Service
-from messaging_processors.messaging.accounts import Accounts, ChangeUnknown
+from messaging_processors.messaging.accounts import AccountChange, Accounts, Terms
+from messaging_processors.messaging.storing import ChangeUnknown
 from messaging_processors.runtime import database
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.migrating import ensure_schema
 from testkit.posting import Caller, records
 from testkit.processes import Processor
 from testkit.waiting import eventually
@@ -60,28 +62,57 @@ def test_a_change_that_redis_missed_counts_at_once_and_again_when_redis_is_back(
 @pytest.fixture
 def accounts(postgres_url: str, redis_url: str) -> Iterator[Accounts]:
     engine, health = database.connect(postgres_url), Health()
-    database.ensure_schema(engine)
+    ensure_schema(engine)
     yield Accounts(engine, Cache(redis_url, 60, health), health)
     engine.dispose()
 
 
-def an_account() -> AccountView:
-    return AccountView(id=f"account-{uuid4()}", billing_type=BillingType.POSTPAID)
+def a_change() -> AccountChange:
+    terms = Terms(billing_type=BillingType.POSTPAID, currency="USD")
+    return AccountChange("shop", f"account-{uuid4()}", terms, credit_limit_micros=2_500_000)
 
 
 def test_a_change_that_nobody_waits_for_any_more_is_not_begun(accounts: Accounts) -> None:
-    account = an_account()
+    change = a_change()
     with pytest.raises(ChangeUnknown):
-        accounts.save(account, deadline=0)
-    assert accounts.find(account.id) is None
-    accounts.save(account, deadline=math.inf)
-    assert accounts.find(account.id) == account
+        accounts.save(change, deadline=0)
+    assert accounts.find(change.tenant, change.id) is None
+    saved = accounts.save(change, deadline=math.inf)
+    assert saved == accounts.find(change.tenant, change.id)
+    assert accounts.terms(change.tenant, change.id) == change.terms
 
 
 def test_a_change_that_the_database_does_not_finish_is_unknown(accounts: Accounts, postgres_url: str) -> None:
-    account = an_account()
-    accounts.save(account, deadline=math.inf)
+    change = a_change()
+    accounts.save(change, deadline=math.inf)
     with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as other:
-        other.execute(sa.text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": account.id})
+        other.execute(sa.text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": change.id})
         with pytest.raises(ChangeUnknown):
-            accounts.save(account, deadline=math.inf)
+            accounts.save(change, deadline=math.inf)
+
+
+def test_an_account_is_replaced_and_keeps_its_money_and_currency(callers: tuple[Caller, Caller]) -> None:
+    one, two = callers
+    account = f"account-{uuid4()}"
+    one.put_account(account, "Postpaid", creditLimit="10.5").raise_for_status()
+    one.top_up(account, "3", "k").raise_for_status()
+    assert two.account(account).json() == {
+        "id": account,
+        "billingType": "Postpaid",
+        "currency": "USD",
+        "balance": "3",
+        "creditLimit": "10.5",
+    }
+    changed = two.put_account(account, "Prepaid").json()
+    assert (changed["balance"], changed["billingType"], changed["creditLimit"]) == ("3", "Prepaid", None)
+    refused = one.put_account(account, "Postpaid", currency="EUR")
+    assert (refused.status_code, refused.json()["field"]) == (409, "currency")
+    assert "USD -> EUR" in refused.json()["detail"]
+    assert (one.billing_type(account), two.post(account).status_code) == ("Prepaid", 202)
+
+
+def test_what_redis_holds_of_an_account_is_no_money(callers: tuple[Caller, Caller], redis_url: str) -> None:
+    account = callers[0].new_account("Prepaid")
+    with redis.Redis.from_url(redis_url) as cache:
+        held = cache.get(f"account:shop:{account}")
+    assert held == b'{"billingType":"Prepaid","currency":"USD"}'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.processor import GatewayConfig, MessagingConfig
+from messaging_api.processor import DomainConfig, GatewayConfig, MessagingConfig
 from messaging_cli.local.services import free_port
 from testkit.processes import Processor, running
 from testkit.service import Service, serving
@@ -36,7 +36,8 @@ class Deployments:
             upstream=f"http://127.0.0.1:{inner}",
             api_keys_folder=str(folder / "keys"),
         )
-        messaging = messaging.model_copy(update={"domains": list(DOMAINS)})
+        charged = DomainConfig(topic="http-marketing", currency="USD")
+        messaging = messaging.model_copy(update={"domains": dict.fromkeys(DOMAINS, charged)})
         self.messaging = [stack.enter_context(running(messaging, folder, **stores)) for _ in range(2)]
         self.gateways = [stack.enter_context(running(gateway, folder)) for _ in range(2)]
         for pod in self.messaging + self.gateways:

@@ -218,7 +218,7 @@ def test_only_a_charge_is_refundable_and_only_where_the_tariff_says_so(refund: R
 
 def test_it_ends_before_the_first_dead_letter_without_room() -> None:
     poison = [Letter(a_priced().record, "InvalidMessage", "why") for _ in range(3)]
-    items = [poison[0], a_priced(), poison[1], a_priced(), poison[2], a_priced()]
+    items: list[Priced | Letter] = [poison[0], a_priced(), poison[1], a_priced(), poison[2], a_priced()]
     accounts = books({"account-1": Account("USD", 0, None)})
     assert [len(decided(items, accounts, room=room).decisions) for room in range(4)] == [0, 2, 4, 6]
 

@@ -9,7 +9,7 @@ import pytest
 
 from messaging_processors.messaging import storing
 from messaging_processors.runtime.publishing import FateUnknown, NotPublished
-from testkit.messaging import CONFIG, KNOWN, BeMessaging, Fate, problem
+from testkit.messaging import CONFIG, KNOWN, BeMessaging, Fate, problem, vouched
 
 GOOD = {"accountId": "postpaid-1", "domain": "marketing", "to": "+12025550101", "body": "hello"}
 RECEIPT = {"id": str(KNOWN), "accountId": "postpaid-1", "domain": "marketing", "status": "delivered"}
@@ -95,8 +95,8 @@ def test_a_wrong_field_is_named_everywhere(method: str, path: str, body: dict[st
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "caf\u00e9", "tab\t!"])
 def test_a_key_that_is_none_is_named_and_nothing_is_published(key: str) -> None:
     service = BeMessaging()
-    headers = {b"x-tenant": b"shop", b"x-scopes": b"send", b"Idempotency-Key": key.encode()}
-    answer = service.ask_as(headers, "POST", "/v1/messages", json=GOOD)  # type: ignore[arg-type]  bytes pass as they are
+    headers = httpx.Headers(vouched() | {"Idempotency-Key": key}, encoding="utf-8")
+    answer = service.ask_as(headers, "POST", "/v1/messages", json=GOOD)
     assert (problem(answer)["status"], problem(answer)["field"]) == (422, "Idempotency-Key")
     assert service.publisher.records == []
 

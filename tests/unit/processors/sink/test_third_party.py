@@ -196,6 +196,18 @@ def test_a_message_is_not_tried_again_before_the_third_party_wants_to_be_asked()
     assert len(calls) == 1
 
 
+def test_nobody_s_message_is_tried_again_before_that() -> None:
+    busy, broken = several(2)
+    calls: list[str] = []
+
+    def answer_both(request: httpx.Request) -> httpx.Response:
+        calls.append(request.headers["Idempotency-Key"])
+        return answer(429, {b"Retry-After": b"1"}) if calls[-1] == str(busy.id) else answer(500)
+
+    attempt(answer_both, [busy, broken])
+    assert calls == [str(busy.id), str(broken.id)]
+
+
 def test_a_connection_that_breaks_after_the_request_is_tried_again_with_its_key() -> None:
     (message,) = several(1)
     keys: list[str] = []
