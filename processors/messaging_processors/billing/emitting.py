@@ -31,12 +31,12 @@ _OUTCOMES = {
 def outcome(emission: Emission, config: BillingConfig, now: datetime) -> Outgoing:
     """The record for the domain topic."""
     entry = emission.entry
-    billed = BilledMessage.model_construct(
+    billed = BilledMessage(
         **emission.priced.message.__dict__,
         outcome=_OUTCOMES[entry.kind],
         reason=entry.reason,
         segments=entry.segments,
-        charge=Charge.model_construct(amount=amount(-entry.amount_micros), currency=entry.currency),
+        charge=Charge(amount=amount(-entry.amount_micros), currency=entry.currency),
     )
     headers = _headers(billed, emission.priced.record.headers, config, now)
     return Outgoing(config.output, billed.account_id.encode(), billed.model_dump_json().encode(), headers)
