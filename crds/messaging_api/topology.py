@@ -215,7 +215,9 @@ class Price(Model):
 class PriceChange(Price):
     """Another price for what is accepted from then on. What is in the ledger already stays as it was."""
 
-    effective_from: AwareDatetime
+    effective_from: Annotated[
+        AwareDatetime, Field(description="RFC 3339, such as 2027-01-01T00:00:00Z.", json_schema_extra={"maxLength": 35})
+    ]
 
 
 Prefix = Annotated[
@@ -238,7 +240,7 @@ class ConfigMapKey(Model):
 
 
 class RatesSource(Model):
-    """A table too large for the resource: CSV with the columns prefix, perMessage, perSegment, effectiveFrom."""
+    """A table too large for the resource: CSV, as `rates` reads it."""
 
     config_map_key_ref: ConfigMapKey
 
@@ -255,7 +257,7 @@ class Tariff(Price):
 
     currency: Currency
     changes: Annotated[list[PriceChange], Field(max_length=2, json_schema_extra=keyed_by("effectiveFrom"))] = []
-    rates: Annotated[list[Rate], Field(max_length=10, json_schema_extra=keyed_by("prefix"))] = []
+    rates: Annotated[list[Rate], Field(max_length=5, json_schema_extra=keyed_by("prefix"))] = []
     rates_from: RatesSource | None = None
     free_segments: Annotated[
         int, Field(ge=0, le=1_000_000, description="For each account and calendar month (UTC); the fee is not waived.")
@@ -299,7 +301,10 @@ class CircuitBreaker(Model):
     """When a provider that fails is left alone, and for how long."""
 
     failure_ratio: Annotated[
-        str, Field(max_length=4, pattern=r"^(0\.[0-9]{1,2}|1)$", description="Of the calls in the window; above 0.")
+        str,
+        Field(
+            max_length=4, pattern=r"^(0\.(0[1-9]|[1-9][0-9]?)|1)$", description="Of the calls in the window; above 0."
+        ),
     ] = "0.5"
     window: Duration = "30s"
     open_for: Duration = "10s"
