@@ -43,6 +43,11 @@ def verdict(status: int) -> Verdict:
     return Verdict.REFUSED if 400 <= status < 500 else Verdict.UNKNOWN
 
 
+def caller(tenant: str) -> dict[str, str]:
+    """The headers that the gateway sets for a client that may do everything."""
+    return {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(Scope)}
+
+
 @dataclass(frozen=True)
 class Request:
     """A request, the same in every attempt."""
@@ -82,8 +87,7 @@ class Client:
         self._urls = cycle(urls)
         self._wait = wait
         self._tell = tell
-        headers = {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(Scope)}
-        self._http = httpx.Client(headers=headers, timeout=SILENT_SECONDS)
+        self._http = httpx.Client(headers=caller(tenant), timeout=SILENT_SECONDS)
 
     def close(self) -> None:
         self._http.close()

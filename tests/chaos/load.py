@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from chaos.client import Client, Request, Verdict
+from chaos.client import Client, Request, Result, Verdict
 from chaos.journal import Journal
 from chaos.observed import Outcome, Payment, Sending
 from chaos.tariffs import CURRENCY, TARIFFS, a_request
-from messaging_api.message import idempotent_id
+from messaging_api.message import MessageRequest, idempotent_id
 from messaging_api.money import amount
 from messaging_api.topology import BillingType
 from testkit.waiting import eventually
@@ -44,6 +44,25 @@ KINDS = (
     Kind("owing", BillingType.POSTPAID),
     Kind("limited", BillingType.POSTPAID, limit=300_000),
 )
+
+
+def sending(tenant: str, key: str, message: MessageRequest, seq: int, result: Result, ordered: bool = False) -> Sending:
+    """What its sender knows of a message."""
+    return Sending(
+        id=idempotent_id(tenant, key),
+        key=key,
+        account=message.account_id,
+        domain=message.domain,
+        seq=seq,
+        to=message.to,
+        body=message.body,
+        outcome=result.outcome,
+        t_send=result.t_send,
+        t_done=result.t_done,
+        attempts=len(result.verdicts),
+        answered=str(result.answer.get("id", "")),
+        ordered=ordered,
+    )
 
 
 class Pace:
@@ -140,23 +159,7 @@ class Load:
         message = a_request(account, domain, number)
         body = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         result = client.call(Request("POST", "/v1/messages", body, key), PATIENCE, number % _EVERY_REPEATED == 0)
-        self._journal.write(
-            Sending(
-                id=idempotent_id(self._tenant, key),
-                key=key,
-                account=account,
-                domain=domain,
-                seq=number,
-                to=message.to,
-                body=message.body,
-                outcome=result.outcome,
-                t_send=result.t_send,
-                t_done=result.t_done,
-                attempts=len(result.verdicts),
-                answered=str(result.answer.get("id", "")),
-                ordered=self._ordered,
-            )
-        )
+        self._journal.write(sending(self._tenant, key, message, number, result, self._ordered))
         with self._lock:
             self.done.append((result.t_done, result.outcome))
 

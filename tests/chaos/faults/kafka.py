@@ -68,7 +68,7 @@ def _ready_pods(scene: Scene) -> int:
 
 def _memory(scene: Scene) -> int:
     """Of both pods together, in bytes."""
-    return sum(pod.resident() for pod in scene.pods(MESSAGING))
+    return sum(pod.usage().memory for pod in scene.pods(MESSAGING))
 
 
 FAULTS = (
