@@ -42,7 +42,7 @@ KINDS = (
     Kind("rich", BillingType.PREPAID, start=1_000_000_000),
     Kind("poor", BillingType.PREPAID, start=60_000, top_up=40_000),
     Kind("owing", BillingType.POSTPAID),
-    Kind("limited", BillingType.POSTPAID, limit=300_000),
+    Kind("limited", BillingType.POSTPAID, limit=60_000),
 )
 
 
