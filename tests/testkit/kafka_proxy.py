@@ -52,7 +52,7 @@ class Action(Enum):
 
     PASS = "pass"
     HOLD = "hold"
-    """It, and what comes after it on its connection, waits until the rule is released."""
+    """It waits until the rule is released; what comes after it on its connection does not."""
     HOLD_AND_CUT = "hold and cut"
     """The same, and its client's connection ends at once, so that the client asks again on another."""
     SWALLOW = "swallow"
@@ -174,6 +174,7 @@ class _Talk:
         self._proxy = proxy
         self._client, self._broker = client, broker
         self._unanswered: dict[tuple[int, int], int] = {}
+        self._held: list[asyncio.Task[None]] = []
         self._number = next(_connections)
 
     async def go(self, client: asyncio.StreamReader, broker: asyncio.StreamReader) -> None:
@@ -181,6 +182,7 @@ class _Talk:
         answering = asyncio.create_task(self._pass_responses(broker))
         try:
             await self._pass_requests(client)
+            await asyncio.gather(*self._held)
             if self._unanswered:
                 await asyncio.wait([answering], timeout=_LAST_ANSWERS_SECONDS)
         finally:
@@ -214,12 +216,18 @@ class _Talk:
             self._client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_AT_CLOSE)
             self._client.transport.abort()
         if rule and action in (Action.HOLD, Action.HOLD_AND_CUT):
-            await rule.held()
-        if action not in (Action.CUT, Action.RESET, Action.SWALLOW):
-            for _ in range(2 if action is Action.DOUBLE else 1):
-                target.write(_SIZE.pack(len(frame.payload)) + frame.payload)
-            with contextlib.suppress(OSError):  # a client that is gone misses its answer
-                await target.drain()
+            self._held.append(asyncio.create_task(self._pass_later(frame, target, rule)))
+        elif action not in (Action.CUT, Action.RESET, Action.SWALLOW):
+            await self._pass(frame, target, 2 if action is Action.DOUBLE else 1)
+
+    async def _pass_later(self, frame: Frame, target: asyncio.StreamWriter, rule: Rule) -> None:
+        await rule.held()
+        await self._pass(frame, target, 1)
+
+    async def _pass(self, frame: Frame, target: asyncio.StreamWriter, times: int) -> None:
+        target.write((_SIZE.pack(len(frame.payload)) + frame.payload) * times)
+        with contextlib.suppress(OSError):  # a client that is gone misses its answer
+            await target.drain()
 
 
 async def _payloads(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

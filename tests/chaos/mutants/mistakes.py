@@ -18,6 +18,9 @@ from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.records import Record
 from messaging_processors.runtime.writing import DeadLetterWriter, TransactionalWriter
 
+_POLLS = 30
+"""So many that a rebalance begins and ends in them."""
+
 
 class MetadataAfterAnotherPoll(Reader):
     """Stays in the group while it works, and takes the proof of membership when it needs it."""
@@ -27,7 +30,8 @@ class MetadataAfterAnotherPoll(Reader):
         if not batch.records:
             return batch
         self.hold()
-        self.idle(1.0)
+        for _ in range(_POLLS):
+            self.idle(0.1)
         self.release()
         return Batch(batch.records, self._consumer.consumer_group_metadata())
 

@@ -7,8 +7,8 @@ from testkit.kafka_proxy import Action, Api, Direction
 from testkit.waiting import eventually
 
 A_WHILE = 1.0
-VISITS = 3
-VISIT_SECONDS = 5.0
+VISITS = 2
+VISIT_SECONDS = 8.0
 
 
 def death_in_a_commit(stage: Stage) -> None:
@@ -24,9 +24,11 @@ def death_in_a_commit(stage: Stage) -> None:
 
 
 def members_that_come_and_go(stage: Stage) -> None:
-    """Under load: partitions move while their records are in hand."""
+    """Under load: partitions move away from who has their records in hand."""
     with stage.pod("steady"):
         for visit in range(VISITS):
+            stage.feed(20)
+            stage.until_done()
             with stage.pod(f"visitor-{visit}") as visitor:
                 _feed_for(stage, VISIT_SECONDS)
                 visitor.terminate()
@@ -41,10 +43,10 @@ def late_commit(stage: Stage) -> None:
     with stage.pod("pod-0"):
         eventually(lambda: late.seen)
         stage.until_done()
-        next_offsets = stage.proxy.rule(Api.ADD_OFFSETS_TO_TXN, Direction.REQUEST, Action.HOLD)
+        offsets = stage.proxy.rule(Api.TXN_OFFSET_COMMIT, Direction.REQUEST, Action.HOLD)
         answer = stage.proxy.answer_to(late)
         stage.feed(20)
-        eventually(lambda: next_offsets.seen and stage.broker.transaction_is_open("marketing"))
+        eventually(lambda: offsets.seen and stage.broker.transaction_is_open("marketing"))
         late.release()
         eventually(lambda: answer.seen)
     with stage.pod("pod-0"):
@@ -63,6 +65,7 @@ def _feed_for(stage: Stage, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         stage.feed(4)
+        _wait(0.05)
 
 
 def _wait(seconds: float) -> None:
