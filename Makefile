@@ -95,11 +95,13 @@ e2e: up ## the whole flow on a real cluster, with faults
 
 .PHONY: chaos
 chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; a quarter of an hour
+	mkdir -p build
 	$(BIN)/pytest -q --timeout 300 --basetemp build/chaos --durations 0 --durations-min 1 tests/chaos
 
 SECONDS ?= 600
 .PHONY: soak
 soak: venv ## random faults for SECONDS, and what grows meanwhile; SEED=… plays the same ones again
+	mkdir -p build
 	SECONDS=$(SECONDS) SEED=$(SEED) $(BIN)/pytest -q -s --timeout 0 --basetemp build/soak tests/chaos/soak.py
 
 .PHONY: lock
