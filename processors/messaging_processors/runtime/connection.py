@@ -15,6 +15,7 @@ from messaging_processors.runtime.health import Health
 
 KAFKA = "kafka"
 LIBRARY_LOG = logging.getLogger("librdkafka")
+"""What the clients say by themselves, as `Quieted` lets it through."""
 _REQUEST_MS = 4000
 # What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, a
 # transaction and its abort.
@@ -31,6 +32,30 @@ PRODUCER_SETTINGS: dict[str, Any] = {
     "retry.backoff.ms": 5,  # also the wait between two transactions of a producer
     "retry.backoff.max.ms": 500,
 }
+
+
+class Quieted(logging.Filter):
+    """The clients call errors what they get over by themselves, such as a rebalance, and repeat it 20 times a second.
+
+    Whether it is one our own code decides: their words become warnings, one a second of each kind.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._next: dict[object, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = next(iter(record.args or ()), ""), self._clock()
+        if now < self._next.get(kind, now):
+            return False
+        self._next[kind] = now + 1
+        record.levelno = min(record.levelno, logging.WARNING)
+        record.levelname = logging.getLevelName(record.levelno)
+        return True
+
+
+LIBRARY_LOG.addFilter(Quieted())
 
 
 def client_settings(bootstrap_servers: str) -> dict[str, Any]:

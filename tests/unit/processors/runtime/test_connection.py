@@ -1,12 +1,13 @@
 """When Kafka counts as away: judged by the state of connections, once a second, and by what fails."""
 
 import json
+import logging
 import math
 
 import pytest
 
 from messaging_processors.runtime.backoff import LONGEST_WAIT
-from messaging_processors.runtime.connection import KAFKA, Connection
+from messaging_processors.runtime.connection import KAFKA, Connection, Quieted
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.writing import ABORT_SECONDS, DEADLINE
 from testkit.clocks import Clock
@@ -78,3 +79,17 @@ def test_success_ends_trouble_at_once(world: World) -> None:
     world.connection.failed("transaction not committed")
     world.connection.worked()
     assert world.why == ""
+
+
+def test_what_the_clients_call_an_error_is_a_warning_once_a_second() -> None:
+    clock = Clock()
+    quieted = Quieted(clock)
+    lines = [
+        logging.LogRecord("librdkafka", level, "", 0, "%s [%s] %s", (kind, "client-1", "text"), None)
+        for kind, level in (("FAIL", logging.ERROR), ("FAIL", logging.ERROR), ("TXNERR", logging.CRITICAL))
+    ]
+    assert [quieted.filter(line) for line in lines] == [True, False, True]
+    assert [lines[0].levelname, lines[2].levelname] == ["WARNING", "WARNING"]
+    clock.now += 1
+    assert quieted.filter(lines[1])
+    assert lines[1].getMessage() == "FAIL [client-1] text"
