@@ -26,6 +26,7 @@ class World:
         self.broker = Broker(kafka.address)
         self.broker.make_topics({"in": 1, "out": 1})
         self._group = self.broker.name("group")
+        self.broker.reset(self._group, ["in"])  # as of members of a group: its coordinator is there before them
         self._writer = TransactionalWriter(Connection(proxy.address, Health()), self.broker.name("writer"))
         self._writer.prepare()
         self._member = Consumer({"bootstrap.servers": kafka.address, "group.id": self._group})
