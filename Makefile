@@ -95,7 +95,12 @@ e2e: up ## the whole flow on a real cluster, with faults
 
 .PHONY: chaos
 chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; a quarter of an hour
-	$(BIN)/pytest -q --timeout 300 --durations 0 --durations-min 1 tests/chaos
+	$(BIN)/pytest -q --timeout 300 --basetemp build/chaos --durations 0 --durations-min 1 tests/chaos
+
+SECONDS ?= 600
+.PHONY: soak
+soak: venv ## random faults for SECONDS, and what grows meanwhile; SEED=… plays the same ones again
+	SECONDS=$(SECONDS) SEED=$(SEED) $(BIN)/pytest -q -s --timeout 0 --basetemp build/soak tests/chaos/soak.py
 
 .PHONY: lock
 lock: venv ## pin all dependencies anew, as pyproject.toml asks

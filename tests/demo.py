@@ -15,7 +15,7 @@ from messaging_cli.sending import Load, send_mix
 from messaging_cli.traffic import Answer
 from testkit.arrivals import Arrivals
 from testkit.cluster import EXAMPLE, NAMESPACE, Cluster
-from testkit.traffic import API_KEY, DOMAINS, MIX, Gateway
+from testkit.traffic import API_KEY, DOMAINS, MIX, TENANT, Gateway
 from testkit.waiting import eventually
 
 RATE, COUNT = 100, 3_000
@@ -88,7 +88,7 @@ def main() -> int:
     bed = BedState.load()
     cluster = Cluster(Path(bed.kubeconfig), Path(bed.kubectl), Path(bed.helm))
     gateway = Gateway(bed.gateway_url, API_KEY)
-    arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
+    arrivals = Arrivals(bed.database_url, bed.redis_url, bed.third_party_url, TENANT)
     install(cluster, gateway)
     sent = send_mix(gateway, MIX, Load(RATE, COUNT))
     found = delivered(arrivals, sent.ids)

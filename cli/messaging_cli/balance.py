@@ -1,7 +1,7 @@
 """Whether everything that was accepted in a run came to an end, and which; pure. Shown by the demo.
 
-Every accepted message is charged, refused or dead, and everything that was charged is sent or dead. A row in `messages`
-only exists once its message was charged, unless its state says that it was refused.
+Every accepted message is charged, refused, expired or dead, and everything that was charged is sent or dead; what
+expired counts as that alone, before its charge or after. A row in `messages` only exists once billing has decided.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ class Fate(Enum):
     NOT_CHARGED_YET = auto()
     DEAD_BEFORE_CHARGE = auto()
     REFUSED = auto()
+    EXPIRED = auto()
     CHARGED = auto()
     SENT = auto()
     DEAD_AFTER_CHARGE = auto()
@@ -30,12 +31,15 @@ class Fate(Enum):
         return self in (Fate.NOT_CHARGED_YET, Fate.CHARGED)
 
 
-_FATES = {
-    "refused": Fate.REFUSED,
+_FATES: dict[str, Fate] = {
+    MessageState.REFUSED: Fate.REFUSED,
+    MessageState.EXPIRED: Fate.EXPIRED,
     MessageState.SENT: Fate.SENT,
+    MessageState.DELIVERED: Fate.SENT,
+    MessageState.FAILED: Fate.SENT,
     MessageState.DEAD_LETTERED: Fate.DEAD_AFTER_CHARGE,
 }
-COLUMNS = ("accepted", "charged", "refused", "sent", "dead")
+COLUMNS = ("accepted", "charged", "refused", "expired", "sent", "dead")
 
 
 def fate(state: str | None, dead_lettered: bool) -> Fate:
@@ -61,7 +65,12 @@ class Balance:
         return self.fates[Fate.REFUSED]
 
     @property
+    def expired(self) -> int:
+        return self.fates[Fate.EXPIRED]
+
+    @property
     def sent(self) -> int:
+        """Taken by the third party, whatever a receipt said later."""
         return self.fates[Fate.SENT]
 
     @property
@@ -71,7 +80,7 @@ class Balance:
     @property
     def balances(self) -> bool:
         """Nothing is on its way, nothing is missing and nothing is there twice."""
-        ended_uncharged = self.refused + self.fates[Fate.DEAD_BEFORE_CHARGE]
+        ended_uncharged = self.refused + self.expired + self.fates[Fate.DEAD_BEFORE_CHARGE]
         to_be_sent = self.charged - self.fates[Fate.DEAD_AFTER_CHARGE]
         return self.accepted == self.charged + ended_uncharged and self.sent == to_be_sent
 
@@ -80,7 +89,7 @@ class Balance:
         return {name: getattr(self, name) for name in COLUMNS}
 
     def line(self) -> str:
-        """For programs: `accepted=N charged=N refused=N sent=N dead=N`."""
+        """For programs: `accepted=N charged=N refused=N expired=N sent=N dead=N`."""
         return " ".join(f"{name}={number}" for name, number in self.figures().items())
 
 
@@ -92,7 +101,7 @@ def balance(accepted: Iterable[str], states: Mapping[str, str], dead_letters: Co
 
 def table(by_domain: Mapping[str, Balance], total: Balance) -> Table:
     """One row a domain and their sum."""
-    result = Table("domain", title="from POST to the third party", show_footer=True)
+    result = Table("domain", title="from POST to the third party", show_footer=True, collapse_padding=True)
     result.columns[0].footer = "all"
     for name, number in total.figures().items():
         result.add_column(name, footer=str(number), justify="right")

@@ -27,7 +27,7 @@ def demonstrate(
     True if something was accepted and all of it balances. `dead_letters` reads the ids in the run's dead-letter topics;
     when `go_on` says no, what is known by then is shown. May be called from any thread.
     """
-    mix = mix_for(read_file(Path(run.file)), run.file)
+    mix = mix_for(read_file(Path(run.file)).topology, run.file)
     rows = Rows(run.database_url)
     clock_offset = rows.clock_offset()
     load = Load(rate, round(rate * seconds), seconds)

@@ -1,4 +1,4 @@
-"""The gateway's HTTP API as the command line calls it; be-messaging serves the same, without a key.
+"""The gateway's HTTP API as the command line calls it.
 
 Promise: whatever the gateway refuses is a `CliError` of one line that names the field.
 """
@@ -6,17 +6,19 @@ Promise: whatever the gateway refuses is a `CliError` of one line that names the
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from messaging_api.message import AccountId, AccountRequest, AccountView, Problem
-from messaging_api.topology import BillingType
+from messaging_api.account import AccountId, AccountRequest, AccountView, LedgerEntry, LedgerPage, TopUpRequest
+from messaging_api.message import IDEMPOTENCY_HEADER, Problem
 from messaging_cli.errors import CliError
 
 ANSWER_SECONDS = 15
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,35 @@ class Gateway:
         headers = self._headers()
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=ANSWER_SECONDS, transport=transport)
 
-    def put_accounts(self, accounts: Mapping[AccountId, BillingType]) -> list[AccountView]:
+    def put_accounts(self, accounts: Mapping[AccountId, AccountRequest]) -> list[AccountView]:
         """Creates accounts or changes how they pay."""
         with self._calls() as client:
             return [
-                _view(client.put(_path(account), content=AccountRequest(billing_type=billing_type).model_dump_json()))
-                for account, billing_type in accounts.items()
+                _answer(AccountView, client.put(_path(account), content=request.model_dump_json(exclude_none=True)))
+                for account, request in accounts.items()
             ]
 
     def account(self, account: AccountId) -> AccountView:
-        """How an account pays."""
+        """How an account pays, and what it holds."""
         with self._calls() as client:
-            return _view(client.get(_path(account)))
+            return _answer(AccountView, client.get(_path(account)))
+
+    def top_up(self, account: AccountId, request: TopUpRequest, key: str) -> LedgerEntry:
+        """Adds to an account's balance, once for each `key`: a repeat answers the same entry."""
+        with self._calls() as client:
+            call = client.post(
+                f"{_path(account)}/top-ups", content=request.model_dump_json(), headers={IDEMPOTENCY_HEADER: key}
+            )
+            return _answer(LedgerEntry, call)
+
+    def ledger(self, account: AccountId, after: int = 0) -> Iterator[LedgerEntry]:
+        """The entries after that sequence number, oldest first, page by page."""
+        following: int | None = after
+        with self._calls() as client:
+            while following is not None:
+                page = _answer(LedgerPage, client.get(f"{_path(account)}/ledger", params={"after": following}))
+                yield from page.entries
+                following = page.next
 
     @contextmanager
     def _calls(self) -> Iterator[httpx.Client]:
@@ -75,11 +94,11 @@ def _path(account: AccountId) -> str:
     return f"/v1/accounts/{quote(account, safe='')}"
 
 
-def _view(response: httpx.Response) -> AccountView:
+def _answer(model: type[M], response: httpx.Response) -> M:
     call = f"{response.request.method} {response.request.url}"
     if not response.is_success:
         raise CliError(f"{call}: {response.status_code} {complaint(response)}")
     try:
-        return AccountView.model_validate_json(response.content)
+        return model.model_validate_json(response.content)
     except ValidationError as error:
-        raise CliError(f"{call}: the answer is no account: is that the gateway?") from error
+        raise CliError(f"{call}: the answer is no {model.__name__}: is that the gateway?") from error

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from messaging_api.message import DEAD_LETTER_PREFIX, ID_HEADER, DeadLetterHeader
 
+T = TypeVar("T", datetime, int)
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -44,6 +46,34 @@ class Letter:
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
     headers: Headers = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which letters are meant; what is left out is no condition. Processors may share a dead-letter topic.
+
+    `since` and `until` bound the last failure, `first` and `last` the offset in the dead-letter topic; all inclusive.
+    """
+
+    processor: str
+    error: str | None = None
+    key: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    partition: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+    def __call__(self, letter: Letter) -> bool:
+        """Whether this is one of them."""
+        return (
+            letter.processor == self.processor
+            and self.error in (None, letter.error)
+            and (self.key is None or self.key.encode() == letter.key)
+            and self.partition in (None, letter.at.partition)
+            and _within(self.since, letter.last_failed_at, self.until)
+            and _within(self.first, letter.at.offset, self.last)
+        )
 
 
 @dataclass
@@ -92,6 +122,10 @@ def read_letter(
         )
     except (KeyError, ValueError):
         return None
+
+
+def _within(least: T | None, value: T, most: T | None) -> bool:
+    return (least is None or least <= value) and (most is None or value <= most)
 
 
 def restored(headers: Headers) -> Headers:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Self, TypeVar
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from messaging_api.account import AccountId
 from messaging_api.base import Domain, Model
-from messaging_api.message import AccountId, MessageRequest
+from messaging_api.message import MessageRequest
 from messaging_api.topology import BillingType
 from messaging_cli.errors import CliError
 from messaging_cli.sources import spec_of

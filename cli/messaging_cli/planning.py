@@ -14,7 +14,7 @@ from messaging_api.status import Reason, TopologyStatus
 from messaging_cli.errors import CliError
 from messaging_cli.local.recorded import RecordedRun
 from messaging_cli.local.state import LocalRun
-from messaging_cli.sources import Document
+from messaging_cli.sources import Declared, Document
 from messaging_cli.validation.topology import violations
 from messaging_operator.changes import changes
 from messaging_operator.clients import kafka
@@ -22,11 +22,13 @@ from messaging_operator.desired.topology import desired
 from messaging_operator.desired.workloads import CONTAINER
 from messaging_operator.errors import ClusterError, Problem, ResourceError
 from messaging_operator.plan import plan
+from messaging_operator.rates import Find, rate_tables
 from messaging_operator.reconcile import Clients, observe, owner_of, spec_of
 from messaging_operator.state import (
     COMPONENT_LABEL,
     Desired,
     Manifest,
+    ObjectKey,
     Owner,
     ProcessorImages,
     TopicStates,
@@ -58,20 +60,31 @@ def in_cluster() -> Clients:
         return Clients(Cluster.connect(), kafka.connect, _ask_nobody)
 
 
-def pending(document: Document, key: TopologyKey, clients: Clients, kafka_address: str | None) -> Pending:
+def pending(declared: Declared, key: TopologyKey, clients: Clients, kafka_address: str | None) -> Pending:
     """Compares what is declared with what runs under that name, if anything does; Kafka is asked where it says."""
     with _told():
         live = clients.cluster.topology(key)
         if live and "deletionTimestamp" in live["metadata"]:
             raise CliError(f"{key.name} in namespace {key.namespace} is being deleted: apply again when it is gone")
-        check(document, key.name, live)
-        spec = spec_of(document)
+        check(declared.topology, key.name, live)
+        spec = spec_of(declared.topology)
         owner = owner_of(key, live) if live else Owner(key, uid="", generation=1, status=TopologyStatus())
-        wanted = desired(owner, spec, running_images(clients.cluster.children(key).values()))
+        images = running_images(clients.cluster.children(key).values())
+        wanted = desired(owner, spec, images, rate_tables(spec, _finder(declared, key, clients)))
         topics = _topics(wanted, clients, kafka_address or spec.kafka.bootstrap_servers)
         observed = observe(owner, wanted, topics, clients)
         todo = plan(wanted, observed)
         return Pending(changes(todo, observed), todo.problems)
+
+
+def _finder(declared: Declared, key: TopologyKey, clients: Clients) -> Find:
+    """An apply of the file would bring its ConfigMaps along."""
+
+    def find(wanted: ObjectKey) -> Manifest | None:
+        beside = declared.config_maps.get(wanted.name) if wanted.kind == "ConfigMap" else None
+        return beside or clients.cluster.child(key.namespace, wanted)
+
+    return find
 
 
 def check(document: Document, source: str, live: Document | None = None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from rich.console import Group
 from rich.table import Table
 
+from messaging_api.message import MessageState
 from messaging_cli.rows import Row
 from messaging_cli.traffic import NO_ANSWER, Answer
 
@@ -90,7 +91,14 @@ def _seconds_to_row(accepted: Iterable[Answer], rows: Mapping[str, Row], clock_o
 
 
 def _states(accepted: Iterable[Answer], rows: Mapping[str, Row]) -> dict[str, int]:
-    return dict(Counter(rows[answer.id].state if answer.id in rows else NO_ROW for answer in accepted).most_common())
+    return dict(Counter(_state(rows.get(answer.id)) for answer in accepted).most_common())
+
+
+def _state(row: Row | None) -> str:
+    """What was not charged is told with its reason, one of few; other reasons are as many as there are failures."""
+    if row is None:
+        return NO_ROW
+    return f"{row.state} ({row.reason})" if row.state == MessageState.REFUSED and row.reason else row.state
 
 
 def picture(done: Report) -> Group:

@@ -15,17 +15,18 @@ import psycopg
 from messaging_cli.errors import CliError
 
 _ROWS = """
-    SELECT id::text, state, extract(epoch FROM updated_at)::float8 FROM messages WHERE id = ANY(%s::uuid[])
+    SELECT id::text, state, extract(epoch FROM updated_at)::float8, reason FROM messages WHERE id = ANY(%s::uuid[])
 """
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message's row: its state, and since when, in Unix time by the database's clock."""
+    """A message's row: its state, since when, in Unix time by the database's clock, and the reason, if it has one."""
 
     state: str
     updated_at: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Rows:
     def read(self, ids: Collection[str]) -> Mapping[str, Row]:
         """The rows of these messages, by id; a message that has none is left out."""
         with self._connection() as connection:
-            return {key: Row(state, since) for key, state, since in connection.execute(_ROWS, [list(ids)])}
+            return {key: Row(*columns) for key, *columns in connection.execute(_ROWS, [list(ids)])}
 
     def clock_offset(self) -> float:
         """By how many seconds the database's clock is ahead of ours."""

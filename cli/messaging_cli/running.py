@@ -53,9 +53,9 @@ class Running:
 
     @cached_property
     def readers(self) -> Mapping[str, BillingConfig | SinkConfig]:
-        """The processors that read topics and have dead letters, by name."""
+        """The processors that read topics and have dead letters, by name; without their tables of rates."""
         try:
-            processors = desired_processors(self.key, self.spec, _NO_IMAGES)
+            processors = desired_processors(self.key, self.spec, _NO_IMAGES, {})
         except ResourceError as error:
             raise CliError(f"{self.key.name}: {error}") from error
         configs = [processor.config for processor in processors]

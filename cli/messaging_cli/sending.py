@@ -8,19 +8,25 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from messaging_api.account import AccountRequest, AccountView, TopUpRequest
+from messaging_api.base import Money
+from messaging_api.topology import BillingType
 from messaging_cli.balance import fate
 from messaging_cli.gateway import Gateway
 from messaging_cli.mix import Mix, accounts_of, messages_of
 from messaging_cli.report import status_name
 from messaging_cli.rows import Row
-from messaging_cli.traffic import Answer, send
+from messaging_cli.traffic import Answer, new_run, send
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 60.0
+TOP_UP: Money = "10000"
+"""More than a prepaid account of any run spends at common prices."""
 progress_console = Console(stderr=True)  # stdout is for the answer
 
 ReadRows = Callable[[Collection[str]], Mapping[str, Row]]
@@ -74,9 +80,12 @@ def always() -> bool:
     return True
 
 
-def send_mix(gateway: Gateway, mix: Mix, load: Load, go_on: Callable[[], bool] = always) -> Sent:
-    """Registers the accounts of the mix, then sends; ends early when `go_on` says no."""
-    gateway.put_accounts(accounts_of(mix))
+def send_mix(
+    gateway: Gateway, mix: Mix, load: Load, go_on: Callable[[], bool] = always, top_up: Money = TOP_UP
+) -> Sent:
+    """Registers the accounts of the mix and tops prepaid ones up, then sends; ends early when `go_on` says no."""
+    run = new_run()
+    register(gateway, mix, top_up, run)
     answers: list[Answer] = []
     started = time.monotonic()
     with _progress(load) as advance:
@@ -88,8 +97,19 @@ def send_mix(gateway: Gateway, mix: Mix, load: Load, go_on: Callable[[], bool] =
         def more() -> bool:
             return go_on() and time.monotonic() < started + load.seconds
 
-        asyncio.run(send(gateway, itertools.islice(messages_of(mix), load.count), load.rate, hear, more))
+        asyncio.run(send(gateway, itertools.islice(messages_of(mix), load.count), load.rate, hear, more, run))
     return Sent(answers, time.monotonic() - started)
+
+
+def register(gateway: Gateway, mix: Mix, top_up: Money, run: str) -> list[AccountView]:
+    """The accounts of the mix; prepaid ones get `top_up` of their currency, once a run, and 0 is nothing."""
+    requests = {account: AccountRequest(billing_type=kind) for account, kind in accounts_of(mix).items()}
+    accounts = gateway.put_accounts(requests)
+    prepaid = [account for account in accounts if account.billing_type is BillingType.PREPAID]
+    for account in prepaid if Decimal(top_up) else ():
+        amount = TopUpRequest(amount=top_up, currency=account.currency)
+        gateway.top_up(account.id, amount, f"{run}-{account.id}")
+    return accounts
 
 
 def settle(

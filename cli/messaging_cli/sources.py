@@ -1,9 +1,12 @@
-"""Where a topology comes from: a file, or the cluster that kubectl talks to."""
+"""Where a topology comes from: a file, or the cluster that kubectl talks to.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A file may hold, beside its one MessagingTopology, the ConfigMaps with the rates that its tariffs refer to.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import typer
 import yaml
@@ -14,11 +17,21 @@ from messaging_api.topology import TopologySpec
 from messaging_cli.errors import CliError
 
 Document = Mapping[str, Any]
-"""A MessagingTopology as JSON."""
+"""A Kubernetes object as JSON, a MessagingTopology unless it is said otherwise."""
 
-File = Annotated[Path | None, typer.Option("--file", "-f", help="A file with one MessagingTopology.")]
+File = Annotated[
+    Path | None, typer.Option("--file", "-f", help="A file with one MessagingTopology, and ConfigMaps of its rates.")
+]
 Name = Annotated[str | None, typer.Argument(help="The topology's name; see --namespace.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Look for NAME in the cluster, here.")]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A topology, and the ConfigMaps that stand beside it, by name; those of other namespaces are none of its."""
+
+    topology: Document
+    config_maps: Mapping[str, Document] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -29,23 +42,55 @@ class Source:
     name: str | None = None
     namespace: str | None = None
 
-    def document(self) -> Document:
-        """The resource; raises `CliError` where there is none."""
+    def declared(self) -> Declared:
+        """The resource, and what its file says besides; raises `CliError` where there is none."""
         if self.file:
             return read_file(self.file)
         if self.name and self.namespace:
-            return read_cluster(self.namespace, self.name)
+            return Declared(read_cluster(self.namespace, self.name))
         raise CliError("name a topology: -f FILE, or NAME -n NAMESPACE")
 
 
-def read_file(path: Path) -> Document:
-    """The one MessagingTopology of a YAML file."""
+class _Loader(yaml.SafeLoader):
+    """Times stay text, as they do on their way to the API server."""
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+
+
+def read_file(path: Path) -> Declared:
+    """What a YAML file holds: one MessagingTopology, and any number of ConfigMaps."""
+    documents = _documents(path)
+    config_maps = [document for document in documents if _is_config_map(document)]
+    topology = _topology(path, [document for document in documents if not _is_config_map(document)] or config_maps)
+    metadata = topology.get("metadata")
+    namespace = metadata.get("namespace") if isinstance(metadata, Mapping) else None
+    ours = [found for found in config_maps if found["metadata"].get("namespace") in (None, namespace)]
+    return Declared(topology, {found["metadata"].get("name"): found for found in ours})
+
+
+def _is_config_map(document: object) -> TypeGuard[Document]:
+    match document:
+        case {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**_metadata}}:
+            return True
+    return False
+
+
+def _documents(path: Path) -> list[Any]:
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text()) if document is not None]
+        loaded = yaml.load_all(path.read_text(), _Loader)
+        return [document for document in loaded if document is not None]
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CliError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _topology(path: Path, documents: Sequence[Any]) -> Document:
     if len(documents) != 1 or not isinstance(documents[0], Mapping):
         raise CliError(f"{path}: expected one {KIND}, found {len(documents)} documents")
     (document,) = documents

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from messaging_api.base import Currency, Domain, Duration, Model, TopicName
-from messaging_api.topology import BillingType, Rate, Retention, Tariff, ThirdParty
+from messaging_api.tariff import Rate, Tariff
+from messaging_api.topology import BillingType, Retention, ThirdParty
 
 CONFIG_FOLDER = "/etc/messaging"
 CONFIG_FILE = "config.json"

@@ -30,6 +30,8 @@ class Reason(StrEnum):
     WORKLOAD_REFUSED = "WorkloadRefused"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     DEPENDENCY_UNAVAILABLE = "DependencyUnavailable"
+    INVALID_RATES = "InvalidRates"
+    """A table of `tariff.ratesFrom`; its processor goes on with the configuration that it has."""
     INVALID_SPEC = "InvalidSpec"
 
 

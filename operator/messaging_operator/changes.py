@@ -27,6 +27,9 @@ from messaging_operator.state import (
 # They follow from the rest.
 _HASH_PATH, _NAME_PATH = ("metadata", "annotations", APPLIED_HASH), ("metadata", "name")
 _CONFIGURATION_PATH = ("data", CONFIG_FILE)
+_TABLE = "rates"
+_NAMED_BY = {_TABLE: "prefix", "changes": "effectiveFrom"}
+_MOST_PRICES = 10
 
 
 def changes(todo: Plan, observed: Observed) -> tuple[Change, ...]:
@@ -88,15 +91,47 @@ def _configuration(found: Difference) -> Iterator[Difference]:
         yield found
         return
     before, after = _parsed(found.before), _parsed(found.after)
-    yield from differences(before, after)
-    yield from (Difference(gone.path, gone.after, None) for gone in differences(after, before) if gone.before is None)
+    yield from _summarized(_both_ways(before, after), before, after)
+
+
+def _both_ways(before: object, after: object) -> list[Difference]:
+    """What is declared otherwise, and what is no longer declared."""
+    gone = (Difference(lost.path, lost.after, None) for lost in differences(after, before) if lost.before is None)
+    return [*differences(before, after), *gone]
+
+
+def _summarized(found: list[Difference], before: object, after: object) -> Iterator[Difference]:
+    """A table of rates changes by many prefixes at a time: then their number is told."""
+    prices = [difference for difference in found if difference.path[:1] == (_TABLE,)]
+    yield from (difference for difference in found if difference.path[:1] != (_TABLE,))
+    if len(prices) <= _MOST_PRICES:
+        yield from prices
+    else:
+        changed = _count(len({difference.path[1] for difference in prices}), "prefix", "prefixes")
+        yield Difference((_TABLE,), _rows(before), f"{_rows(after)}, {changed} changed")
+
+
+def _rows(config: object) -> str:
+    table = config.get(_TABLE) if isinstance(config, Mapping) else None
+    return _count(len(table) if isinstance(table, Mapping) else 0, "prefix", "prefixes")
 
 
 def _parsed(text: object) -> object:
     try:
-        return json.loads(str(text))
+        return json.loads(str(text), object_hook=_named_items)
     except ValueError:
         return text  # changed by hand, and no longer JSON
+
+
+def _named_items(fields: dict[str, object]) -> dict[str, object]:
+    """Rates and changes of a price are told by their prefix and their time, not by their place in a list."""
+    return {name: _by_name(name, value) for name, value in fields.items() if value is not None}
+
+
+def _by_name(field: str, value: object) -> object:
+    if field not in _NAMED_BY or not isinstance(value, list):
+        return value
+    return {str(item.get(_NAMED_BY[field])): item for item in value if isinstance(item, Mapping)}
 
 
 def _topic_change(name: str, action: ChangeAction, field: str, before: object, after: object) -> Change:
@@ -131,8 +166,8 @@ def _object_summary(manifest: Manifest) -> str:
     return _count(manifest["spec"]["replicas"], "pod") if manifest["kind"] == "Deployment" else "present"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, what: str, many: str = "") -> str:
+    return f"{number} {what if number == 1 else many or f'{what}s'}"
 
 
 def _text(value: object) -> str | None:

@@ -115,7 +115,7 @@ def plan(desired: Desired, observed: Observed) -> Plan:
     return Plan(
         topics=tuple(step for step in topic_steps if not isinstance(step, Problem)),
         objects=tuple(step for step in object_steps if not isinstance(step, Problem)),
-        problems=tuple(step for step in (*topic_steps, *object_steps) if isinstance(step, Problem)),
+        problems=tuple(step for step in (*topic_steps, *object_steps, *desired.problems) if isinstance(step, Problem)),
     )
 
 
@@ -199,14 +199,19 @@ def _owner_of(actual: Manifest) -> str:
 def _deletions(desired: Desired, observed: Observed) -> Iterator[Delete]:
     wanted = {object_key(manifest) for manifest in desired.manifests}
     for key, actual in observed.objects.items():
-        gone = "deletionTimestamp" in actual["metadata"]
-        if key not in wanted and not gone and not _is_in_use(actual, wanted, observed):
+        stays = "deletionTimestamp" in actual["metadata"] or _processor_of(actual) in desired.withheld
+        if key not in wanted and not stays and not _is_in_use(actual, wanted, observed):
             yield Delete(key, actual["metadata"]["uid"])
+
+
+def _processor_of(actual: Manifest) -> str:
+    name: str = actual["metadata"].get("labels", {}).get(NAME_LABEL, "")
+    return name
 
 
 def _is_in_use(leftover: Manifest, wanted: Collection[ObjectKey], observed: Observed) -> bool:
     """Until the rollout is complete a pod of the old kind may start again, and must find its configuration."""
-    key = ObjectKey("Deployment", leftover["metadata"].get("labels", {}).get(NAME_LABEL, ""))
+    key = ObjectKey("Deployment", _processor_of(leftover))
     if leftover["kind"] != "ConfigMap" or key not in wanted or key not in observed.objects:
         return False
     reader = observed.objects[key]

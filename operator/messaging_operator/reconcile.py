@@ -7,6 +7,7 @@ declared writes nothing.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -20,6 +21,7 @@ from messaging_operator.apply import Objects, Topics, apply
 from messaging_operator.desired.topology import desired
 from messaging_operator.errors import ClusterError, Problem, ResourceError
 from messaging_operator.plan import Action, plan
+from messaging_operator.rates import rate_tables
 from messaging_operator.settings import Settings
 from messaging_operator.state import (
     NAME_LABEL,
@@ -79,7 +81,8 @@ def reconcile(key: TopologyKey, clients: Clients, settings: Settings, now: datet
 def _reconcile(owner: Owner, resource: Manifest, clients: Clients, settings: Settings, now: datetime) -> None:
     try:
         spec = spec_of(resource)
-        wanted = desired(owner, spec, settings.images)
+        tables = rate_tables(spec, partial(clients.cluster.child, owner.key.namespace))
+        wanted = desired(owner, spec, settings.images, tables)
     except ResourceError as error:
         invalid = invalid_status(owner, str(error), now)
         _report(owner, invalid, warnings(owner.status, invalid), (), clients.cluster, now)

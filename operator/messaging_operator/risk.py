@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from messaging_api.base import seconds
 from messaging_api.plan import ChangeAction, Risk
 
 Condition = Callable[[object, object], bool]
@@ -16,6 +17,7 @@ _NO_LIMIT = 2**63
 _RESUMES = "it goes on where its consumer group stopped; a new group starts at the beginning of its topics"
 _WAIT = "its messages wait in their topics, no longer than their retention"
 _UNBILLED = "new messages of the domain are refused; those that wait become dead letters, or wait on"
+_REPLACED = "takes effect as the pods are replaced"
 _OTHER_TOPIC = "new records go to another topic and can overtake an account's records in the old one"
 
 
@@ -38,6 +40,11 @@ def _limit(value: object) -> int:
     except ValueError:
         return _NO_LIMIT
     return _NO_LIMIT if number == -1 else number
+
+
+def _shortened(before: object, after: object) -> bool:
+    """Nothing is for ever."""
+    return after is not None and (before is None or seconds(str(after)) < seconds(str(before)))
 
 
 def _gains(policy: str) -> Condition:
@@ -128,8 +135,12 @@ RULES = (
             Rule("output", Risk.ORDERING_RISK, _OTHER_TOPIC),
             Rule("inputs", Risk.DISRUPTIVE, "what waits in a topic that is no longer read stays there", _loses_one),
             Rule("domains", Risk.DISRUPTIVE, _UNBILLED, _loses_one),
+            Rule("*.currency", Risk.DISRUPTIVE, "messages of accounts in the old currency are refused"),
+            Rule("domains.*.*", Risk.SAFE, _REPLACED),
+            Rule("domains.*", Risk.DISRUPTIVE, _UNBILLED, _is_gone),
+            Rule("retention.*", Risk.DATA_LOSS, "what PostgreSQL has kept for longer is erased", _shortened),
             Rule("bootstrapServers", Risk.DISRUPTIVE, "what waits in the old Kafka is not read, if this is another"),
-            Rule("*", Risk.SAFE, "takes effect as the pods are replaced"),
+            Rule("*", Risk.SAFE, _REPLACED),
         ),
     ),
     ("ConfigMap *", ChangeAction.DELETE, (Rule("*", Risk.SAFE, "nobody is left who reads it"),)),

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from messaging_api.base import GROUP
+from messaging_api.processor import BillingConfig
 from messaging_api.status import TopologyStatus
+from messaging_api.tariff import Rate
 from messaging_operator.errors import Problem
 
 Manifest = Mapping[str, Any]
@@ -83,11 +85,28 @@ class PodState:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A table of rates that is not there or wrong; its processor goes on with the configuration that it has, if any."""
+
+    problem: Problem
+    in_force: BillingConfig | None
+
+
+RateTables = Mapping[str, tuple[Rate, ...] | Unreadable]
+"""By the name of the billing processor: what `tariff.ratesFrom` leads to."""
+
+
+@dataclass(frozen=True)
 class Desired:
-    """All that a spec asks for, in the order in which it is made."""
+    """All that a spec asks for, in the order in which it is made.
+
+    `withheld` processors cannot be configured: what there is of them stays. `problems` say why, and what else is wrong.
+    """
 
     topics: tuple[TopicState, ...]
     manifests: tuple[Manifest, ...]
+    withheld: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ def _remarks(name: str, pods: Sequence[PodState]) -> Iterator[str]:
 
 def _processors_column(desired: Desired, observed: Observed) -> str:
     rollouts = _rollouts(desired, observed)
-    return f"{rollouts.count('')}/{len(rollouts)}"
+    return f"{rollouts.count('')}/{len(rollouts) + len(desired.withheld)}"
 
 
 def _rollouts(desired: Desired, observed: Observed) -> list[str]:

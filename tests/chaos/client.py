@@ -43,6 +43,11 @@ def verdict(status: int) -> Verdict:
     return Verdict.REFUSED if 400 <= status < 500 else Verdict.UNKNOWN
 
 
+def caller(tenant: str) -> dict[str, str]:
+    """The headers that the gateway sets for a client that may do everything."""
+    return {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(Scope)}
+
+
 @dataclass(frozen=True)
 class Request:
     """A request, the same in every attempt."""
@@ -74,13 +79,15 @@ class Result:
 
 
 class Client:
-    """Goes from one pod to the next with every attempt. Not thread-safe."""
+    """Goes from one pod to the next with every attempt, and tells each answer. Not thread-safe."""
 
-    def __init__(self, urls: Sequence[str], tenant: str, wait: Callable[[float], object]) -> None:
+    def __init__(
+        self, urls: Sequence[str], tenant: str, wait: Callable[[float], object], tell: Callable[[Verdict], object]
+    ) -> None:
         self._urls = cycle(urls)
         self._wait = wait
-        headers = {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(Scope)}
-        self._http = httpx.Client(headers=headers, timeout=SILENT_SECONDS)
+        self._tell = tell
+        self._http = httpx.Client(headers=caller(tenant), timeout=SILENT_SECONDS)
 
     def close(self) -> None:
         self._http.close()
@@ -104,9 +111,11 @@ class Client:
         try:
             answer = self._http.request(request.method, url, json=request.body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            result.verdicts.append(Verdict.NOT_ACCEPTED)
+            found = Verdict.NOT_ACCEPTED
         except httpx.TransportError:
-            result.verdicts.append(Verdict.UNKNOWN)
+            found = Verdict.UNKNOWN
         else:
-            result.verdicts.append(found := verdict(answer.status_code))
+            found = verdict(answer.status_code)
             result.answer = answer.json() if found is Verdict.ACCEPTED else result.answer
+        result.verdicts.append(found)
+        self._tell(found)

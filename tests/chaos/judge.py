@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 
 from chaos.checker import explain, violations
 from chaos.episode import Fault, Result, play
+from chaos.observed import Observed
+from chaos.observing import observe
 from chaos.violations import Violation
 from chaos.world import World
 
@@ -19,8 +21,19 @@ class Judge:
     def strikes(self, fault: Fault) -> None:
         """Fails where a promise was broken, and where the fault had no effect."""
         result, seen = play(self.world, fault, len(self.results))
-        found = [violation for violation in violations(seen) if violation not in self._known]
-        self._known.update(found)
+        found = self._new(seen)
         self.results.append(replace(result, violations=len(found)))
         assert not found, explain(found)
         assert result.bites, f"{fault.name} did nothing"
+
+    def looks(self) -> Observed:
+        """The same without a fault: what is under way is finished first."""
+        self.world.quiesce()
+        seen = observe(self.world)
+        assert not (found := self._new(seen)), explain(found)
+        return seen
+
+    def _new(self, seen: Observed) -> list[Violation]:
+        found = [violation for violation in violations(seen) if violation not in self._known]
+        self._known.update(found)
+        return found

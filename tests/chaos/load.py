@@ -15,7 +15,7 @@ from chaos.client import Client, Request, Result, Verdict
 from chaos.journal import Journal
 from chaos.observed import Outcome, Payment, Sending
 from chaos.tariffs import CURRENCY, TARIFFS, a_request
-from messaging_api.message import idempotent_id
+from messaging_api.message import MessageRequest, idempotent_id
 from messaging_api.money import amount
 from messaging_api.topology import BillingType
 from testkit.waiting import eventually
@@ -42,8 +42,27 @@ KINDS = (
     Kind("rich", BillingType.PREPAID, start=1_000_000_000),
     Kind("poor", BillingType.PREPAID, start=60_000, top_up=40_000),
     Kind("owing", BillingType.POSTPAID),
-    Kind("limited", BillingType.POSTPAID, limit=300_000),
+    Kind("limited", BillingType.POSTPAID, limit=60_000),
 )
+
+
+def sending(tenant: str, key: str, message: MessageRequest, seq: int, result: Result, ordered: bool = False) -> Sending:
+    """What its sender knows of a message."""
+    return Sending(
+        id=idempotent_id(tenant, key),
+        key=key,
+        account=message.account_id,
+        domain=message.domain,
+        seq=seq,
+        to=message.to,
+        body=message.body,
+        outcome=result.outcome,
+        t_send=result.t_send,
+        t_done=result.t_done,
+        attempts=len(result.verdicts),
+        answered=str(result.answer.get("id", "")),
+        ordered=ordered,
+    )
 
 
 class Pace:
@@ -75,6 +94,7 @@ class Load:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.verdicts: Counter[Verdict] = Counter()
+        """Of every attempt, as they come."""
         self.done: list[tuple[float, Outcome]] = []
         """When each message's fate was known, and which it was."""
         self.accounts = {f"{name}-{kind.name}-{number}": kind for number in range(_SENDERS) for kind in KINDS}
@@ -109,7 +129,7 @@ class Load:
             return sum(outcome is Outcome.OK for _, outcome in self.done)
 
     def _open_accounts(self) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         for account, kind in self.accounts.items():
             limit = {} if kind.limit is None else {"creditLimit": amount(kind.limit)}
             body = {"billingType": kind.billing_type, "currency": CURRENCY, **limit}
@@ -125,7 +145,7 @@ class Load:
         self._threads.append(thread)
 
     def _send(self, sender: int) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         mine = [name for name in self.accounts if name.endswith(f"-{sender}")]
         lanes = cycle([(account, domain) for account in mine for domain in TARIFFS])
         for number, (account, domain) in enumerate(lanes):
@@ -139,32 +159,19 @@ class Load:
         message = a_request(account, domain, number)
         body = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         result = client.call(Request("POST", "/v1/messages", body, key), PATIENCE, number % _EVERY_REPEATED == 0)
-        self._journal.write(
-            Sending(
-                id=idempotent_id(self._tenant, key),
-                key=key,
-                account=account,
-                domain=domain,
-                seq=number,
-                to=message.to,
-                body=message.body,
-                outcome=result.outcome,
-                t_send=result.t_send,
-                t_done=result.t_done,
-                attempts=len(result.verdicts),
-                answered=str(result.answer.get("id", "")),
-                ordered=self._ordered,
-            )
-        )
-        self._count(result)
-
-    def _count(self, result: Result) -> None:
+        self._journal.write(sending(self._tenant, key, message, number, result, self._ordered))
         with self._lock:
-            self.verdicts.update(result.verdicts)
             self.done.append((result.t_done, result.outcome))
 
+    def _client(self) -> Client:
+        return Client(self._urls, self._tenant, threading.Event().wait, self._count)
+
+    def _count(self, verdict: Verdict) -> None:
+        with self._lock:
+            self.verdicts[verdict] += 1
+
     def _top_up(self) -> None:
-        client = Client(self._urls, self._tenant, self._stop.wait)
+        client = self._client()
         poor = cycle([(account, kind) for account, kind in self.accounts.items() if kind.top_up])
         for number, (account, kind) in enumerate(poor, start=1):
             if self._stop.wait(_TOP_UP_SECONDS):

@@ -4,7 +4,6 @@ A pod can be killed, frozen, told to end, and deleted: then another one with a n
 ever signalled.
 """
 
-import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from chaos.usage import Usage, usage
 from messaging_api.processor import ProcessorConfig
 from testkit.processes import Processor, Slot, a_slot, launch
 from testkit.waiting import eventually
@@ -62,10 +62,9 @@ class Pod:
         finally:
             process.send_signal(signal.SIGCONT)
 
-    def resident(self) -> int:
-        """Bytes of memory in use."""
-        pages = int(Path(f"/proc/{self.running.process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
+    def usage(self) -> Usage:
+        """What its process uses now."""
+        return usage(self.running.process.pid)
 
     @property
     def log(self) -> str:

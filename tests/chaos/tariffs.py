@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from messaging_api.message import MessageRequest
 from messaging_api.money import amount
-from messaging_api.topology import Rate, Refund, Tariff
+from messaging_api.tariff import Rate, Refund, Tariff
 
 CURRENCY = "USD"
 MARK = "Zq7"

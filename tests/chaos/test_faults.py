@@ -2,11 +2,23 @@
 
 import pytest
 
+from chaos.checks.money import NO_MONEY
 from chaos.episode import Fault
 from chaos.faults import FAULTS
 from chaos.judge import Judge
+from messaging_api.account import EntryKind
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
 def test_every_promise_holds(judge: Judge, fault: Fault) -> None:
     judge.strikes(fault)
+
+
+def test_the_load_has_met_every_kind_of_entry(judge: Judge) -> None:
+    """Else the oracle has judged a ledger in which nothing could go wrong."""
+    seen = judge.looks()
+    kinds = {(entry.kind, entry.reason) for entry in seen.entries if entry.kind is not EntryKind.REVERSAL}
+    refusals = {(EntryKind.REFUSAL, reason) for reason in NO_MONEY}
+    assert kinds == {(EntryKind.CHARGE, ""), (EntryKind.TOP_UP, ""), *refusals}
+    assert any(entry.kind is EntryKind.REVERSAL for entry in seen.entries)
+    assert any(entry.free_segments for entry in seen.entries)

@@ -35,6 +35,13 @@ def test_all_images_share_the_packages_of_all_processors(one: str, other: str) -
     assert "COPY --from=build /build/layers/shared packages" in final
 
 
+@pytest.mark.parametrize(("one", "other"), [*combinations(("gateway", "billing", "sink"), 2)])
+def test_all_that_use_the_database_share_its_packages(one: str, other: str) -> None:
+    build, final = shared(one, other)
+    assert "RUN sh install store" in build
+    assert "COPY --from=build /build/layers/store packages" in final
+
+
 def test_gateway_and_sink_share_the_packages_of_their_stores_too() -> None:
     build, final = shared("gateway", "sink")
     assert "RUN sh install sink" in build

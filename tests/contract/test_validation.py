@@ -1,5 +1,6 @@
 """`mtop validate` refuses what the API server refuses, in its words: the table of tests/e2e/test_admission.py."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def test_the_example_is_accepted() -> None:
 @pytest.mark.parametrize("change", [unchanged, grow, grow_and_reorder, enlarge])
 def test_what_the_api_server_accepts_is_accepted(change: Change) -> None:
     assert violations(topology(change)) == []
+
+
+def test_the_largest_topology_fits_into_the_annotation_that_kubectl_apply_writes() -> None:
+    """Kubernetes takes 256 KiB of annotations, and kubectl keeps there what was applied."""
+    assert len(json.dumps(topology(enlarge), separators=(",", ":"))) < 256 * 1024
 
 
 def test_partitions_only_grow_and_the_refusal_names_from_and_to() -> None:

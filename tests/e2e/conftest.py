@@ -16,7 +16,7 @@ from messaging_cli.local.services import kafka_tool
 from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import EXAMPLE, NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics
-from testkit.traffic import API_KEY, Gateway
+from testkit.traffic import API_KEY, TENANT, Gateway
 from testkit.waiting import eventually, must_answer
 
 
@@ -54,7 +54,7 @@ def gateway(bed: BedState) -> Gateway:
 
 @pytest.fixture(scope="session")
 def arrivals(bed: BedState) -> Arrivals:
-    return Arrivals(bed.database_url, bed.redis_url, bed.third_party_url)
+    return Arrivals(bed.database_url, bed.redis_url, bed.third_party_url, TENANT)
 
 
 @pytest.fixture(scope="session")

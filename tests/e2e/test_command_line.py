@@ -34,7 +34,7 @@ def test_a_plan_of_what_is_there_is_empty(bed: BedState) -> None:
 def test_a_plan_says_what_an_apply_would_change_and_changes_nothing(bed: BedState, tmp_path: Path) -> None:
     changed = tmp_path / "changed.yaml"
     text = EXAMPLE.read_text().replace("name: marketing, partitions: 3", "name: marketing, partitions: 5")
-    changed.write_text(text.replace('perMessage: "0.0075"', 'perMessage: "0.0080"'))
+    changed.write_text(text.replace('perSegment: "0.0075"', 'perSegment: "0.0080"'))
     plan = mtop("plan", "-f", str(changed), "--kafka", bed.kafka_bootstrap, "-o", "json")
     assert plan.returncode == 2, plan
     found = {(change["target"], change["risk"]) for change in json.loads(plan.stdout)["changes"]}

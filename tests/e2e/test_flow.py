@@ -135,6 +135,16 @@ def test_the_third_party_saw_every_id(accepted: list[Answer], arrivals: Arrivals
     assert {answer.id for answer in accepted} - set(arrivals.calls()) == set()
 
 
+def test_every_202_has_one_entry_in_the_ledger(accepted: list[Answer], arrivals: Arrivals) -> None:
+    decisions = arrivals.decisions()
+    assert {answer.id: decisions[answer.id] for answer in accepted if decisions[answer.id] != 1} == {}
+
+
+def test_the_entries_of_every_account_add_up_to_its_balance(accepted: list[Answer], arrivals: Arrivals) -> None:
+    assert accepted
+    assert arrivals.unbalanced() == []
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_domain_topic_carries_each_id_once(accepted: list[Answer], topics: Topics, domain: str) -> None:
     carried = topics.ids(domain)

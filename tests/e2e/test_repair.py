@@ -19,18 +19,7 @@ EDITED, CHARGED, TOPIC = "marketing", "billing-marketing", "events"
 def ready(installed: Cluster) -> None:
     """The example as it is declared, whatever an earlier module has left of it."""
     installed.kubectl("apply", "-f", str(EXAMPLE))
-    eventually(is_ready(installed), within=180)
-
-
-def is_ready(cluster: Cluster) -> Callable[[], bool]:
-    """Looked at since the last change, and all as declared."""
-
-    def says_so() -> bool:
-        generation = cluster.get("mtop", TOPOLOGY)["metadata"]["generation"]
-        ready = cluster.condition("Ready")
-        return (ready.get("observedGeneration"), ready.get("status")) == (generation, "True")
-
-    return says_so
+    eventually(installed.is_ready, within=180)
 
 
 def events(cluster: Cluster) -> set[tuple[str, str, str]]:
@@ -55,7 +44,7 @@ def another_topic(cluster: Cluster) -> Iterator[str]:
     cluster.patch_topology([{"op": "add", "path": path, "value": {"name": TOPIC, "partitions": 1}}])
     yield path
     cluster.patch_topology([{"op": "remove", "path": path}])
-    eventually(is_ready(cluster), within=60)
+    eventually(cluster.is_ready, within=60)
 
 
 def test_what_is_done_and_what_is_refused_is_told_in_events(cluster: Cluster) -> None:
@@ -96,46 +85,37 @@ def test_a_deleted_deployment_comes_back(cluster: Cluster) -> None:
         return uids.get(EDITED, before) != before
 
     eventually(came_back)
-    eventually(is_ready(cluster), within=120)
-
-
-def pods(cluster: Cluster) -> dict[str, set[str]]:
-    """The pods of every processor but those that are going."""
-    found: dict[str, set[str]] = {name: set() for name in DEPLOYMENTS}
-    for pod in cluster.items("pod", f"app.kubernetes.io/instance={TOPOLOGY}"):
-        if "deletionTimestamp" not in pod["metadata"]:
-            found[pod["metadata"]["labels"]["app.kubernetes.io/name"]].add(pod["metadata"]["name"])
-    return found
+    eventually(cluster.is_ready, within=120)
 
 
 def prices(cluster: Cluster) -> list[str]:
     """What the ConfigMaps of the billing processor say."""
     maps = cluster.items("configmap", f"app.kubernetes.io/instance={TOPOLOGY},app.kubernetes.io/name={CHARGED}")
-    return [json.loads(found["data"]["config.json"])["tariff"]["perMessage"] for found in maps]
+    return [json.loads(found["data"]["config.json"])["tariff"]["perSegment"] for found in maps]
 
 
 @pytest.fixture
 def change_price(cluster: Cluster) -> Iterator[Callable[[str], None]]:
     billing = cluster.get("mtop", TOPOLOGY)["spec"]["billing"]
     place = [entry["name"] for entry in billing].index(CHARGED)
-    path = f"/spec/billing/{place}/tariff/perMessage"
+    path = f"/spec/billing/{place}/tariff/perSegment"
 
     def change(price: str) -> None:
         cluster.patch_topology([{"op": "replace", "path": path, "value": price}])
 
     yield change
-    change(billing[place]["tariff"]["perMessage"])
-    eventually(is_ready(cluster), within=120)
+    change(billing[place]["tariff"]["perSegment"])
+    eventually(cluster.is_ready, within=120)
 
 
 def test_a_changed_tariff_rolls_its_own_processor_and_no_other(
     cluster: Cluster, change_price: Callable[[str], None]
 ) -> None:
     eventually(lambda: len(prices(cluster)) == 1, within=60)
-    before = pods(cluster)
+    before = cluster.pods()
     change_price("0.0199")
-    eventually(lambda: pods(cluster)[CHARGED].isdisjoint(before[CHARGED]), within=120)
-    eventually(is_ready(cluster), within=120)
-    after = pods(cluster)
+    eventually(lambda: cluster.pods()[CHARGED].isdisjoint(before[CHARGED]), within=120)
+    eventually(cluster.is_ready, within=120)
+    after = cluster.pods()
     assert {name for name in DEPLOYMENTS if after[name] != before[name]} == {CHARGED}
     eventually(lambda: prices(cluster) == ["0.0199"], within=60)

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -18,6 +19,11 @@ from confluent_kafka.admin import AdminClient
 from messaging_api.message import message_cache_key
 from testkit.waiting import must_answer
 
+_UNBALANCED = """
+    SELECT a.tenant, a.id FROM accounts a LEFT JOIN ledger_entries e ON (e.tenant, e.account_id) = (a.tenant, a.id)
+    GROUP BY a.tenant, a.id HAVING a.balance_micros <> coalesce(sum(e.amount_micros), 0)
+"""
+
 
 @dataclass(frozen=True)
 class Arrivals:
@@ -26,14 +32,26 @@ class Arrivals:
     database_url: str
     cache_url: str
     third_party_url: str
+    tenant: str
 
-    @must_answer(sa.exc.SQLAlchemyError)
     def states(self) -> dict[str, str]:
         """State by message id, of every row."""
+        return {str(message_id): state for message_id, state in self._read("SELECT id, state FROM messages")}
+
+    def decisions(self) -> Counter[str]:
+        """How many entries of the ledger say what billing decided about each message, by its id."""
+        decided = "SELECT message_id FROM ledger_entries WHERE kind IN ('charge', 'refusal', 'expiry')"
+        return Counter(str(message_id) for (message_id,) in self._read(decided))
+
+    def unbalanced(self) -> list[str]:
+        """The accounts that hold something else than the sum of their entries."""
+        return [f"{tenant}/{account}" for tenant, account in self._read(_UNBALANCED)]
+
+    @must_answer(sa.exc.SQLAlchemyError)
+    def _read(self, query: str) -> list[tuple[Any, ...]]:
         engine = sa.create_engine(self.database_url, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})
         with engine.connect() as connection:
-            rows = connection.execute(sa.text("SELECT id, state FROM messages")).all()
-        return {str(message_id): state for message_id, state in rows}
+            return [tuple(row) for row in connection.execute(sa.text(query))]
 
     def missing(self, ids: Iterable[str], state: str = "sent") -> list[str]:
         """Which of the ids have no row in that state (yet)."""
@@ -44,8 +62,9 @@ class Arrivals:
     def cached_states(self, ids: Iterable[str]) -> dict[str, str]:
         """State by message id as Redis holds it; an id that Redis does not hold is left out."""
         wanted = list(ids)
+        keys = [message_cache_key(self.tenant, UUID(message_id)) for message_id in wanted]
         with redis.Redis.from_url(self.cache_url, decode_responses=True, socket_timeout=5) as client:
-            found = client.mget([message_cache_key(UUID(message_id)) for message_id in wanted]) if wanted else []
+            found = client.mget(keys) if keys else []
         return {key: json.loads(value)["state"] for key, value in zip(wanted, found, strict=True) if value}
 
     @must_answer(redis.RedisError)

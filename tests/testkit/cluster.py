@@ -85,6 +85,20 @@ class Cluster:
         """The names of those that belong to the example topology."""
         return {item["metadata"]["name"] for item in self.items("deployment")} & DEPLOYMENTS
 
+    def pods(self) -> dict[str, set[str]]:
+        """The pods of every processor of the example topology but those that are going."""
+        found: dict[str, set[str]] = {name: set() for name in DEPLOYMENTS}
+        for pod in self.items("pod", f"app.kubernetes.io/instance={TOPOLOGY}"):
+            if "deletionTimestamp" not in pod["metadata"]:
+                found[pod["metadata"]["labels"]["app.kubernetes.io/name"]].add(pod["metadata"]["name"])
+        return found
+
+    def is_ready(self) -> bool:
+        """The example topology was looked at since its last change, and all is as declared."""
+        generation = self.get("mtop", TOPOLOGY)["metadata"]["generation"]
+        ready = self.condition("Ready")
+        return (ready.get("observedGeneration"), ready.get("status")) == (generation, "True")
+
     def patch_topology(self, patch: list[dict[str, Any]]) -> str:
         return self.kubectl("patch", "mtop", TOPOLOGY, "-n", NAMESPACE, "--type=json", "-p", json.dumps(patch))
 

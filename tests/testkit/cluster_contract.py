@@ -48,7 +48,7 @@ class Place:
         spec = example()
         spec["gateway"] |= {"replicas": replicas, "service": {"type": "ClusterIP"}}
         owner = Owner(self.key, "nobody", 1, TopologyStatus())
-        wanted = desired(owner, TopologySpec.model_validate(spec), self.images).manifests
+        wanted = desired(owner, TopologySpec.model_validate(spec), self.images, {}).manifests
         mine = {object_key(found): _orphan(found) for found in wanted}
         return {key: mine[key] for key in (configuration_of(mine[DEPLOYMENT]), SERVICE, DEPLOYMENT)}
 

@@ -10,7 +10,8 @@ from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics
 from testkit.waiting import eventually
 
-STEPS = 10
+STEPS = (0.01, 0.02, 0.04, 0.08) * 3
+"""Seconds that a stopped pod runs at a time: of several lengths, or they keep pace with its batches."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Pod:
         """SIGSTOP, SIGCONT or SIGKILL for all processes whose control group is this pod's."""
         self._run(f"kill -{name} $processes")
 
-    def step(self) -> None:
-        """Lets a stopped pod run for about as long as a small transaction takes."""
-        self._run("kill -CONT $processes; sleep 0.02; kill -STOP $processes")
+    def step(self, seconds: float) -> None:
+        """Lets a stopped pod run that long."""
+        self._run(f"kill -CONT $processes; sleep {seconds}; kill -STOP $processes")
 
     def _run(self, script: str) -> None:
         """In the node; that a process has ended meanwhile is no failure."""
@@ -93,8 +94,8 @@ class _Hunt:
         return f"{self.group}.{pod.name}"
 
     def _steps_inside(self, pod: Pod) -> bool:
-        for _ in range(STEPS):
-            pod.step()
+        for seconds in STEPS:
+            pod.step(seconds)
             if self._is_inside(f"{self.group}.{pod.name}"):
                 return True
         return False

@@ -57,7 +57,7 @@ class FakeRun:
     def config_of(self, processor: str) -> Any:  # noqa: ANN401  one of four kinds
         """What the processor would be started with, on the broker of this run."""
         key = TopologyKey(NAMESPACE, self.name)
-        wanted = desired_processors(key, a_spec(self.spec), ProcessorImages("", "", "", ""))
+        wanted = desired_processors(key, a_spec(self.spec), ProcessorImages("", "", "", ""), {})
         return next(found.config for found in wanted if found.config.processor == processor)
 
 

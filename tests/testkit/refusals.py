@@ -4,6 +4,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from testkit.tariffs import MONEY, largest_tariff
+
 Document = dict[str, Any]
 Spec = dict[str, Any]
 Change = Callable[[Document], object]
@@ -55,7 +57,7 @@ def enlarge(document: Document) -> None:
     config = {f"setting.number.{number:02}": "1" for number in range(39)} | {"min.insync.replicas": "1"}
     spec["topics"] = [{"name": name, "partitions": 100, "config": config} for name in topics]
     spec["messaging"]["routes"] = [{"billingType": "Postpaid", "topic": topics[0]}]
-    billing, sink = spec["billing"][0], spec["sinks"][0]
+    billing, sink = spec["billing"][0] | {"tariff": largest_tariff(), "validFor": "365d"}, spec["sinks"][0]
     spec["billing"] = [
         billing
         | {
@@ -196,14 +198,6 @@ _SPECS: dict[str, tuple[Callable[[Spec], object], str]] = {
         lambda s: s["gateway"].update(service={"nodePort": 30080}),
         "nodePort: a Service of type ClusterIP has none; set type to NodePort or LoadBalancer",
     ),
-    "a price that is a float": (
-        lambda s: s["billing"][0]["tariff"].update(perMessage=0.0075),
-        "spec.billing[0].tariff.perMessage",
-    ),
-    "a price that is no number": (
-        lambda s: s["billing"][0]["tariff"].update(perMessage="cheap"),
-        "spec.billing[0].tariff.perMessage",
-    ),
     "a topic name that Kafka refuses": (lambda s: s["topics"][0].update(name="post paid"), "spec.topics[0].name"),
     "a processor name that Kubernetes refuses": (
         lambda s: s["sinks"][0].update(name="Marketing"),
@@ -213,7 +207,9 @@ _SPECS: dict[str, tuple[Callable[[Spec], object], str]] = {
     "zero partitions": (lambda s: s["topics"][0].update(partitions=0), "spec.topics[0].partitions"),
     "an unknown field": (lambda s: s["topics"][0].update(partitons=6), 'unknown field "spec.topics[0].partitons"'),
 }
-REFUSED: dict[str, tuple[Change, str]] = {case: (in_spec(change), said) for case, (change, said) in _SPECS.items()} | {
+REFUSED: dict[str, tuple[Change, str]] = {
+    case: (in_spec(change), said) for case, (change, said) in (_SPECS | MONEY).items()
+} | {
     "a name that could be no label": (
         lambda document: document["metadata"].update(name="n" * 64),
         "metadata.name: longer than 63 characters, it could not be a label",

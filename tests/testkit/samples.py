@@ -5,7 +5,8 @@ from uuid import uuid4
 
 from messaging_api.message import AcceptedMessage, BilledMessage, BillingOutcome, Charge
 from messaging_api.processor import BillingConfig, SinkConfig
-from messaging_api.topology import BillingType, Tariff, ThirdParty
+from messaging_api.tariff import Tariff
+from messaging_api.topology import BillingType, ThirdParty
 
 DOMAINS = ["marketing", "authentication"]
 TENANT = "shop"

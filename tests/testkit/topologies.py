@@ -18,6 +18,7 @@ from messaging_operator.state import (
     Observed,
     Owner,
     ProcessorImages,
+    RateTables,
     TopicState,
     TopologyKey,
     configuration_of,
@@ -44,8 +45,8 @@ def an_owner(generation: int = 1, status: TopologyStatus | None = None) -> Owner
     return Owner(KEY, "uid-of-the-topology", generation, status or TopologyStatus())
 
 
-def wanted(document: dict[str, Any] | None = None) -> Desired:
-    return desired(an_owner(), a_spec(document), IMAGES)
+def wanted(document: dict[str, Any] | None = None, tables: RateTables | None = None) -> Desired:
+    return desired(an_owner(), a_spec(document), IMAGES, tables or {})
 
 
 def manifest_of(world: Desired, kind: str, name: str) -> Manifest:

@@ -15,10 +15,13 @@ import httpx
 from messaging_api.message import MessageRequest
 from messaging_cli import gateway
 from messaging_cli.errors import CliError
-from messaging_cli.mix import accounts_of, messages_of, read_mix
-from messaging_cli.traffic import Answer, answered, send, unanswered
+from messaging_cli.mix import messages_of, read_mix
+from messaging_cli.sending import TOP_UP, register
+from messaging_cli.traffic import Answer, answered, new_run, send, unanswered
 
 API_KEY = "demo-key-of-the-test-bed"
+TENANT = "demo"
+"""Whose key that is."""
 MIX = read_mix(Path(__file__).parents[2] / "examples/traffic.yaml")
 DOMAINS = tuple(MIX.domains)
 
@@ -27,9 +30,9 @@ class Gateway(gateway.Gateway):
     """Where the API gateway listens, for tests that send one message at a time."""
 
     def accounts_registered(self) -> bool:
-        """True once every account exists; fails while one cannot be written."""
+        """True once every account exists and prepaid ones can pay; fails while one cannot be written."""
         try:
-            return len(self.put_accounts(accounts_of(MIX))) == MIX.accounts
+            return len(register(self, MIX, TOP_UP, new_run())) == MIX.accounts
         except CliError as error:
             raise AssertionError(str(error)) from error
 

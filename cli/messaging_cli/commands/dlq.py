@@ -6,14 +6,16 @@ Bodies, and with them phone numbers, are shown only on request.
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from messaging_cli.dead_letters import BATCH_LETTERS, read_letters, replay
+from messaging_cli.errors import CliError
 from messaging_cli.letter_views import letters_answer, letters_table, plan_table, summaries_answer, summaries_table
-from messaging_cli.letters import Letter, Summary, summaries
+from messaging_cli.letters import Letter, Selection, Summary, summaries
 from messaging_cli.output import Format, Output, console, emit
 from messaging_cli.running import Kafka, Name, Running, find
 from messaging_cli.sources import Namespace
@@ -22,6 +24,12 @@ app = typer.Typer(help="Dead letters: records that could not be processed.", no_
 
 Processor = Annotated[str, typer.Option("--processor", "-p", help="Whose dead letters.")]
 ErrorClass = Annotated[str | None, typer.Option("--error", help="Only letters of this class of error.")]
+Key = Annotated[str | None, typer.Option("--key", help="Only letters of this key, which is the account.")]
+Since = Annotated[str | None, typer.Option("--since", help="Only what failed then or later, UTC: 2026-11-24T20:00.")]
+Until = Annotated[str | None, typer.Option("--until", help="Only what failed then or before, UTC.")]
+Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Of the dead-letter topic.")]
+First = Annotated[int | None, typer.Option("--from", min=0, help="The first offset there, as show prints it.")]
+Last = Annotated[int | None, typer.Option("--to", min=0, help="The last offset there.")]
 All = Annotated[bool, typer.Option("--all", help="Also those that were replayed.")]
 
 
@@ -51,6 +59,12 @@ def show(
     namespace: Namespace = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
     error: ErrorClass = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
+    partition: Partition = None,
+    first: First = None,
+    last: Last = None,
     everything: All = False,
     body: Annotated[bool, typer.Option("--body", help="Also what was written, and to which number.")] = False,
     kafka: Kafka = None,
@@ -58,7 +72,7 @@ def show(
 ) -> None:
     """Letter by letter, the newest first."""
     running = find(name, namespace, kafka)
-    mine = _selection(processor, error)
+    mine = Selection(processor, error, key, _moment(since), _moment(until), partition, first, last)
     letters = read_letters(running.kafka, [running.reader(processor).dead_letter_topic])
     shown = (letter for letter in letters if mine(letter) and (everything or not letter.replayed))
     newest = heapq.nlargest(limit, shown, key=lambda letter: (letter.last_failed_at, letter.at))
@@ -71,6 +85,12 @@ def replay_letters(
     processor: Processor,
     namespace: Namespace = None,
     error: ErrorClass = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
+    partition: Partition = None,
+    first: First = None,
+    last: Last = None,
     rate: Annotated[int | None, typer.Option(min=1, help="At most so many a second.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only says what would be put back.")] = False,
     kafka: Kafka = None,
@@ -78,7 +98,7 @@ def replay_letters(
     """Puts letters back to the topics that they came from, each of them once."""
     running = find(name, namespace, kafka)
     topic = running.reader(processor).dead_letter_topic
-    wanted = _selection(processor, error)
+    wanted = Selection(processor, error, key, _moment(since), _moment(until), partition, first, last)
     if dry_run:
         letters = read_letters(running.kafka, [topic])
         _tell_plan(letter for letter in letters if wanted(letter) and not letter.replayed)
@@ -93,9 +113,14 @@ def transactional_id(running: Running, processor: str) -> str:
     return f"{running.key.namespace}.{running.key.name}.{processor}.replay"
 
 
-def _selection(processor: str, error: str | None) -> Callable[[Letter], bool]:
-    """Processors may share a dead-letter topic."""
-    return lambda letter: letter.processor == processor and error in (None, letter.error)
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CliError(f"{text!r} is no time such as 2026-11-24T20:00 or 2026-11-24T20:00:00+01:00") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _paced(batches: Iterator[int], rate: int | None) -> Iterator[int]:

@@ -31,7 +31,7 @@ def graph(
     output: Annotated[Picture, typer.Option("--output", "-o", help="How to draw.")] = Picture.MERMAID,
 ) -> None:
     """Draw a topology: partitions, replicas, where messages go and where dead letters end."""
-    document = Source(file, name, namespace).document()
+    document = Source(file, name, namespace).declared().topology
     print(_DRAWING[output](_graph(document, str(file or name))), end="")
 
 

@@ -1,5 +1,7 @@
 """`mtop plan`: what an apply would change, and at which risk."""
 
+from dataclasses import replace
+
 from messaging_cli.errors import CliError
 from messaging_cli.local import state
 from messaging_cli.local.localized import localized
@@ -24,14 +26,15 @@ def plan(
 
     Compares with the local run of that name, if one is up, unless a namespace says that the cluster is meant.
     """
-    document = Source(file, name, namespace).document()
-    check(document, str(file or name))
-    key = _key(document, namespace)
+    declared = Source(file, name, namespace).declared()
+    check(declared.topology, str(file or name))
+    key = _key(declared.topology, namespace)
     run = None if namespace else state.load(key.name)
     if run:
-        found = pending(localized(document, run), key, in_run(run), kafka)
+        here = replace(declared, topology=localized(declared.topology, run))
+        found = pending(here, key, in_run(run), kafka)
     else:
-        found = pending(document, key, in_cluster(), kafka)
+        found = pending(declared, key, in_cluster(), kafka)
     emit(answer(found), output, lambda: lines(found))
     return _PENDING if found else 0
 

@@ -18,7 +18,8 @@ from messaging_cli.local.up import Session, Wishes, session, stopping
 from messaging_cli.local.up import down as end_run
 from messaging_cli.output import console
 from messaging_cli.planning import check
-from messaging_cli.sources import Document, read_file
+from messaging_cli.sources import Declared, read_file
+from messaging_cli.validation.tables import absent_tables, table_faults
 
 _TURN_SECONDS = 0.1
 _DEMO_SECONDS, _DEMO_RATE = 20.0, 100.0
@@ -35,11 +36,11 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Send traffic for 20 s, print where it went, and end.")] = False,
 ) -> int:
     """Runs a topology here, without a cluster, until Ctrl-C; an edit of the file is applied at once."""
-    document = valid(file)
+    declared = valid(file)
     wishes = Wishes(file, Addresses(kafka, database, redis, third_party), port)
-    with stopping(state.folder_of(document["metadata"]["name"])) as stop:
+    with stopping(state.folder_of(declared.topology["metadata"]["name"])) as stop:
         news = _News()
-        with session(document, wishes, lambda old: valid(file, old), news.say, news.event) as it:
+        with session(declared, wishes, lambda old: valid(file, old), news.say, news.event) as it:
             if not _become_ready(it, stop):
                 return _INTERRUPTED
             news.quiet = False
@@ -62,11 +63,16 @@ def down(name: Annotated[str, typer.Argument(help="The topology; not needed wher
     return 0
 
 
-def valid(file: Path, old: Document | None = None) -> Document:
-    """The topology of the file; raises `CliError` that names the first field that is wrong."""
-    document = read_file(file)
-    check(document, str(file), old)
-    return document
+def valid(file: Path, old: Declared | None = None) -> Declared:
+    """The topology of the file; raises `CliError` that names the first field that is wrong.
+
+    The rates that it refers to must be there, too: nobody else could bring them here.
+    """
+    declared = read_file(file)
+    check(declared.topology, str(file), old.topology if old else None)
+    for fault in (*table_faults(declared), *absent_tables(declared)):
+        raise CliError(f"{file}: {fault}")
+    return declared
 
 
 class _News:
@@ -75,12 +81,12 @@ class _News:
     quiet = True
 
     def say(self, text: str) -> None:
-        console.print(text, highlight=False)
+        console.print(text, highlight=False, soft_wrap=True)
 
     def event(self, kind: str, reason: str, message: str) -> None:
         if not self.quiet:
             colour = "yellow" if kind == "Warning" else "green"
-            console.print(f"[{colour}]{reason}[/] {message}", highlight=False)
+            console.print(f"[{colour}]{reason}[/] {message}", highlight=False, soft_wrap=True)
 
 
 def _become_ready(it: Session, stop: Event) -> bool:

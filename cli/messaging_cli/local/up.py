@@ -21,6 +21,7 @@ from types import FrameType
 
 import structlog
 
+from messaging_api.access import ApiKey, Scope
 from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME
 from messaging_cli.errors import CliError
 from messaging_cli.local import leftovers, state
@@ -29,7 +30,7 @@ from messaging_cli.local.services import free_port
 from messaging_cli.local.stack import Addresses, stack
 from messaging_cli.local.state import LocalRun
 from messaging_cli.settings import environment, mark_children
-from messaging_cli.sources import Document
+from messaging_cli.sources import Declared, Document
 from messaging_operator.clients import kafka, probes
 from messaging_operator.clients.processes import Processes, Surroundings
 from messaging_operator.reconcile import Clients, reconcile
@@ -58,9 +59,9 @@ class Session:
 
     run: LocalRun
     processes: Processes
-    read: Callable[[Document], Document]
+    read: Callable[[Declared], Declared]
     said: Callable[[str], None]
-    declared: Document
+    declared: Declared
     _seen: float
     _due: float = 0.0
 
@@ -99,18 +100,18 @@ class Session:
         except CliError as error:
             self.said(f"not applied: {error}")
             return False
-        changed: bool = declared["spec"] != self.declared["spec"]
-        self.declared = declared
-        if changed:
-            self.processes.declare(localized(declared, self.run))
-        return changed
+        before, self.declared = self.declared, declared
+        if declared.topology["spec"] != before.topology["spec"]:
+            self.processes.declare(localized(declared.topology, self.run))
+        self.processes.config_maps = declared.config_maps
+        return declared != before
 
 
 @contextmanager
 def session(
-    document: Document,
+    declared: Declared,
     wishes: Wishes,
-    read: Callable[[Document], Document],
+    read: Callable[[Declared], Declared],
     said: Callable[[str], None],
     tell: Callable[[str, str, str], None],
 ) -> Iterator[Session]:
@@ -118,6 +119,7 @@ def session(
 
     `read` reads the file again; it is given what is in force, which the new version must not contradict.
     """
+    document = declared.topology
     name, namespace = document["metadata"]["name"], document["metadata"].get("namespace", "default")
     with _claimed(name) as folder:
         ports = {GATEWAY_NAME: _gateway_port(wishes.port), MESSAGING_NAME: free_port()}
@@ -137,10 +139,11 @@ def session(
             )
             resource = localized(document, run)
             resource["metadata"] = {"name": name, "namespace": namespace, "uid": f"run-{run.pid}", "generation": 1}
-            processes = Processes(_surroundings(run, document, ports, tell), resource)
+            around = _surroundings(run, document, ports, tell)
+            processes = Processes(around, resource, declared.config_maps)
             run.save()
             try:
-                yield Session(run, processes, read, said, document, _seen=wishes.file.stat().st_mtime)
+                yield Session(run, processes, read, said, declared, _seen=wishes.file.stat().st_mtime)
             finally:
                 _end(processes)
 
@@ -233,7 +236,8 @@ def _surroundings(
 ) -> Surroundings:
     keys = run.folder / "keys"
     keys.mkdir(mode=0o700)
-    (keys / _CLIENT).write_text(run.api_key)
+    client = ApiKey(key=run.api_key, tenant=_CLIENT, scopes=tuple(Scope))
+    (keys / _CLIENT).write_text(client.model_dump_json())
     spec = document["spec"]
     urls = ((spec["database"], run.database_url), (spec["cache"], run.cache_url))
     references = [(store["urlFrom"]["secretKeyRef"], url) for store, url in urls]

@@ -4,8 +4,10 @@ Called for every node of a document; pure. It knows the words that the generated
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 
 from messaging_cli.validation import violation
 from messaging_cli.validation.cel import matches
@@ -78,13 +80,26 @@ def _size(node: Node, word: str, things: str) -> Iterator[Violation]:
 def _text(node: Node) -> Iterator[Violation]:
     """The first fault only: what is too long is not measured by its pattern, too."""
     least, most = node.schema.get("minLength", 0), node.schema.get("maxLength")
-    pattern = node.schema.get("pattern")
+    pattern, form = node.schema.get("pattern"), node.schema.get("format")
     if most is not None and len(node.value) > most:
         yield violation.too_long(node.path, most)
     elif len(node.value) < least:
         yield violation.out_of_bounds(node.path, node.value, f"be at least {least} chars long")
     elif pattern and not matches(node.value, pattern):
         yield violation.out_of_bounds(node.path, node.value, f"match '{pattern}'")
+    elif form == "date-time" and not _is_date_time(node.value):
+        yield violation.wrong_type(node.path, form, node.value)
+
+
+def _is_date_time(text: str) -> bool:
+    """As the API server sees it (go-openapi's strfmt); the times that Python reads beyond RFC 3339 are none to it."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", text, re.ASCII):
+        return False
+    try:
+        date.fromisoformat(text[:10])
+        return text[11:13] <= "23" and text[14:16] <= "59" and text[17:19] <= "59"
+    except ValueError:
+        return False
 
 
 def _number(node: Node) -> Iterator[Violation]:

@@ -73,6 +73,11 @@ def broken_rule(field: str, value: object, sentence: str) -> Violation:
     return Violation(field or "<nil>", f"Invalid value: {shown}{sentence}")
 
 
+def broken_table(field: str, sentence: str) -> Violation:
+    """Of which the API server knows nothing."""
+    return Violation(field, f"Invalid value: {sentence}")
+
+
 def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

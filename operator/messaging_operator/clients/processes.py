@@ -78,6 +78,8 @@ class Processes:
 
     around: Surroundings
     resource: dict[str, Any]
+    config_maps: Mapping[str, Manifest] = field(default_factory=dict)
+    """Those that others have made, by name."""
     _objects: dict[ObjectKey, dict[str, Any]] = field(default_factory=dict)
     _pods: list[Pod] = field(default_factory=list)
     _ending: list[Pod] = field(default_factory=list)
@@ -105,8 +107,9 @@ class Processes:
 
     def child(self, namespace: str, key: ObjectKey) -> Manifest | None:
         """The object of that name."""
-        found = self._objects.get(key)
-        return self._shown(found) if found else None
+        if found := self._objects.get(key):
+            return self._shown(found)
+        return self.config_maps.get(key.name) if key.kind == "ConfigMap" else None
 
     def pods(self, key: TopologyKey) -> Sequence[Manifest]:
         """The processes that are not about to end."""

@@ -1,27 +1,21 @@
 """Spec → its processors: each one's configuration, and what differs between the kinds. Called by `topology`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from messaging_api.processor import (
     AnyProcessorConfig,
     BillingConfig,
+    DomainConfig,
     GatewayConfig,
     MessagingConfig,
     SinkConfig,
 )
-from messaging_api.topology import (
-    GATEWAY_NAME,
-    MESSAGING_NAME,
-    Billing,
-    GatewayService,
-    SecretKey,
-    Sink,
-    TopologySpec,
-)
+from messaging_api.tariff import Rate
+from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME, Billing, GatewayService, SecretKey, Sink, TopologySpec
 from messaging_operator.desired.topics import dead_letter_topic
-from messaging_operator.state import ProcessorImages, TopologyKey
+from messaging_operator.state import ProcessorImages, RateTables, TopologyKey, Unreadable
 
 
 @dataclass(frozen=True)
@@ -44,11 +38,13 @@ class Identity(TypedDict):
     processor: str
 
 
-def desired_processors(key: TopologyKey, spec: TopologySpec, images: ProcessorImages) -> tuple[Processor, ...]:
-    """Upstream last: a sink is there before somebody writes to its topic."""
+def desired_processors(
+    key: TopologyKey, spec: TopologySpec, images: ProcessorImages, tables: RateTables
+) -> tuple[Processor, ...]:
+    """Upstream last: a sink is there before somebody writes to its topic. Without the withheld ones."""
     return (
         *(_sink(key, spec, sink, images.sink) for sink in spec.sinks),
-        *(_billing(key, spec, billing, images.billing) for billing in spec.billing),
+        *_billings(key, spec, images.billing, tables),
         _messaging(key, spec, images.gateway),
         _gateway(key, spec, images.gateway),
     )
@@ -71,26 +67,40 @@ def _messaging(key: TopologyKey, spec: TopologySpec, image: str) -> Processor:
         **_identity(key, MESSAGING_NAME),
         bootstrap_servers=spec.kafka.bootstrap_servers,
         routes={route.billing_type: route.topic for route in spec.messaging.routes},
-        domains=_domains(spec),
+        domains={billing.domain: _domain(billing) for billing in spec.billing},
         cache_ttl=spec.cache.ttl,
+        retention=spec.database.retention,
     )
     return Processor(config, image, spec.messaging.replicas, secrets=_stores(spec), service=GatewayService())
 
 
-def _billing(key: TopologyKey, spec: TopologySpec, billing: Billing, image: str) -> Processor:
-    config = BillingConfig(
+def _domain(billing: Billing) -> DomainConfig:
+    return DomainConfig(topic=billing.to, currency=billing.tariff.currency, valid_for=billing.valid_for)
+
+
+def _billings(key: TopologyKey, spec: TopologySpec, image: str, tables: RateTables) -> Iterator[Processor]:
+    for billing in spec.billing:
+        table = tables.get(billing.name, ())
+        config = table.in_force if isinstance(table, Unreadable) else billing_config(key, spec, billing, table)
+        if config:
+            yield Processor(config, image, billing.replicas, secrets=_database(spec))
+
+
+def billing_config(key: TopologyKey, spec: TopologySpec, billing: Billing, rates: Sequence[Rate] = ()) -> BillingConfig:
+    """What a billing processor is told; `rates` is the table that its tariff refers to."""
+    return BillingConfig(
         **_identity(key, billing.name),
         bootstrap_servers=spec.kafka.bootstrap_servers,
         group_id=_group_id(key, billing.name),
         inputs=billing.inputs,
         domain=billing.domain,
-        domains=_domains(spec),
+        domains=[billing.domain for billing in spec.billing],
         unrouted=unrouted_inputs(spec, billing),
         output=billing.to,
         tariff=billing.tariff,
+        rates=list(rates),
         dead_letter_topic=dead_letter_topic(billing),
     )
-    return Processor(config, image, billing.replicas)
 
 
 def _sink(key: TopologyKey, spec: TopologySpec, sink: Sink, image: str) -> Processor:
@@ -114,12 +124,9 @@ def _group_id(key: TopologyKey, processor: str) -> str:
     return f"{key.namespace}.{key.name}.{processor}"
 
 
-def _domains(spec: TopologySpec) -> list[str]:
-    return [billing.domain for billing in spec.billing]
+def _database(spec: TopologySpec) -> dict[str, SecretKey]:
+    return {"DATABASE_URL": spec.database.url_from.secret_key_ref}
 
 
 def _stores(spec: TopologySpec) -> dict[str, SecretKey]:
-    return {
-        "DATABASE_URL": spec.database.url_from.secret_key_ref,
-        "CACHE_URL": spec.cache.url_from.secret_key_ref,
-    }
+    return _database(spec) | {"CACHE_URL": spec.cache.url_from.secret_key_ref}

@@ -9,17 +9,23 @@ from messaging_api.topology import TopologySpec
 from messaging_operator.desired.processors import desired_processors
 from messaging_operator.desired.topics import desired_topics
 from messaging_operator.desired.workloads import manifests
-from messaging_operator.state import APPLIED_HASH, Desired, Manifest, Owner, ProcessorImages
+from messaging_operator.state import APPLIED_HASH, Desired, Manifest, Owner, ProcessorImages, RateTables, Unreadable
 
 
-def desired(owner: Owner, spec: TopologySpec, images: ProcessorImages) -> Desired:
+def desired(owner: Owner, spec: TopologySpec, images: ProcessorImages, tables: RateTables) -> Desired:
     """Raises `ResourceError` for a spec that refers to what it does not declare."""
     objects = [
         _owned(manifest, owner)
-        for processor in desired_processors(owner.key, spec, images)
+        for processor in desired_processors(owner.key, spec, images, tables)
         for manifest in manifests(processor, images.pull_policy)
     ]
-    return Desired(desired_topics(spec), tuple(objects))
+    unreadable = {name: table for name, table in tables.items() if isinstance(table, Unreadable)}
+    return Desired(
+        desired_topics(spec),
+        tuple(objects),
+        withheld=tuple(name for name, table in unreadable.items() if table.in_force is None),
+        problems=tuple(table.problem for table in unreadable.values()),
+    )
 
 
 def _owned(manifest: Manifest, owner: Owner) -> Manifest:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from messaging_api.account import EntryKind
 from messaging_api.money import micros
-from messaging_api.topology import BillingType, Refund, Tariff
+from messaging_api.tariff import Refund, Tariff
+from messaging_api.topology import BillingType
 from messaging_processors.billing.handling import Letter, Priced
 
 AccountKey = tuple[str, str]

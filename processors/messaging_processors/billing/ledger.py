@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, TextClause, exc, text
 
 from messaging_api.account import EntryKind
-from messaging_api.topology import Tariff
+from messaging_api.tariff import Tariff
 from messaging_processors.billing.deciding import (
     Account,
     AccountKey,

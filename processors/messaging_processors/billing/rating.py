@@ -10,8 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 
-from messaging_api.topology import Price as DeclaredPrice
-from messaging_api.topology import Rate, Tariff
+from messaging_api.tariff import Price as DeclaredPrice
+from messaging_api.tariff import Rate, Tariff
 
 
 @dataclass(frozen=True, slots=True)

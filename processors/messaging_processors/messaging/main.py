@@ -1,7 +1,5 @@
 """be-messaging's process; `__main__` calls `run`."""
 
-import sys
-
 from sqlalchemy import Engine
 
 from messaging_api.base import seconds
@@ -20,8 +18,8 @@ from messaging_processors.messaging.storing import StoreThreads
 from messaging_processors.runtime import database, web
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.connection import KAFKA
-from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.migrating import SchemaTooNew, ensure_schema
+from messaging_processors.runtime.errors import Away, SchemaTooNew
+from messaging_processors.runtime.migrating import ensure_schema
 from messaging_processors.runtime.process import Runtime
 from messaging_processors.runtime.publishing import Publisher
 from messaging_processors.runtime.watching import reporting, watch
@@ -34,7 +32,7 @@ class Database:
         self._engine = engine
         self._runtime = runtime
         self._migrated = False
-        self.refusal = ""
+        self.refusal: SchemaTooNew | None = None
         """Why this process must end; it is told to."""
 
     def probe(self) -> None:
@@ -47,16 +45,16 @@ class Database:
         try:
             ensure_schema(self._engine)
         except SchemaTooNew as error:
-            self.refusal = str(error)
+            self.refusal = error
             self._runtime.shutdown.set()
-            raise Away(database.DATABASE, self.refusal) from error
+            raise Away(database.DATABASE, str(error)) from error
         self._migrated = True
 
 
 def run(config: MessagingConfig, runtime: Runtime) -> None:
     """Serves until the process is told to stop; what was handed to Kafka by then is delivered.
 
-    Ends with an error beside a database that is too new for it.
+    Raises `SchemaTooNew` in the end, beside a database that is not for it.
     """
     engine = database.connect(runtime.secrets.database_url)
     store = Database(engine, runtime)
@@ -79,4 +77,4 @@ def run(config: MessagingConfig, runtime: Runtime) -> None:
     web.serve(app, runtime)
     publisher.close()
     if store.refusal:
-        sys.exit(f"messaging_processors: {store.refusal}")
+        raise store.refusal

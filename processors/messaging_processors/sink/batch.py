@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from messaging_api.message import BilledMessage, DeadLetterHeader
-from messaging_processors.runtime.records import Failure, Position, Record, header
-from messaging_processors.sink.decoding import DeadLetter, Decoded, Item, Told
+from messaging_api.message import BilledMessage
+from messaging_processors.runtime.records import Failure, Position, Record
+from messaging_processors.sink.decoding import DeadLetter, Decoded, Item, Told, is_replayed
 from messaging_processors.sink.rows import Change
 
 
@@ -50,7 +50,7 @@ class Batch:
     @property
     def replayed(self) -> set[UUID]:
         """Messages that somebody put back from the dead letters."""
-        return {key for key, item in self.items.items() if header(item.record.headers, DeadLetterHeader.ATTEMPTS)}
+        return {key for key, item in self.items.items() if is_replayed(item.record)}
 
     @property
     def unsent(self) -> list[BilledMessage]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, BilledMessage, Receipt
+from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, BilledMessage, DeadLetterHeader, Receipt
 from messaging_api.processor import SinkConfig
 from messaging_processors.runtime.records import Failure, Outgoing, Record, dead_letter, explain, header
 from messaging_processors.sink.rows import Change
@@ -41,7 +41,7 @@ class DeadLetter:
 
 @dataclass
 class Decoded:
-    """A batch, told apart. Of several records with one message id only the first is an item."""
+    """A batch, told apart. Of several records of one message one is an item: the first, or else a replayed one."""
 
     items: dict[UUID, Item] = field(default_factory=dict)
     receipts: list[Told] = field(default_factory=list)
@@ -58,11 +58,17 @@ def decode(records: Sequence[Record], config: SinkConfig, now: datetime) -> Deco
                 decoded.receipts.append(Told(record, Receipt.model_validate_json(record.value or b"")))
             else:
                 message = BilledMessage.model_validate_json(record.value or b"")
-                decoded.items.setdefault(message.id, Item(record, message))
+                if message.id not in decoded.items or is_replayed(record):
+                    decoded.items[message.id] = Item(record, message)
         except ValidationError as error:
             failure = Failure("InvalidReceipt" if is_receipt else "InvalidMessage", explain(error), now, now)
             decoded.dead_letters.append(poison(record, config, failure))
     return decoded
+
+
+def is_replayed(record: Record) -> bool:
+    """Whether somebody put it back from the dead letters."""
+    return header(record.headers, DeadLetterHeader.ATTEMPTS) is not None
 
 
 def poison(record: Record, config: SinkConfig, failure: Failure, ends: Change | None = None) -> DeadLetter:

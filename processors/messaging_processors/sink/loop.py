@@ -64,11 +64,11 @@ class Sink:
     states: States
     clocks: Clocks = field(default_factory=Clocks)
     rate: DeadLetterRate = field(default_factory=DeadLetterRate)
+    backoff: Backoff = field(default_factory=Backoff)
     waits_for: str = ""
     """The dependency without which the batch in hand cannot go on."""
     _batch: Batch | None = None
     _prepared: bool = False
-    _backoff: Backoff = field(default_factory=Backoff)
 
     def close(self) -> None:
         """Ends calls and connections, and leaves the group."""
@@ -79,7 +79,7 @@ class Sink:
 
     def step(self) -> None:
         """One turn of the loop."""
-        if wait := self._backoff.remaining():
+        if wait := self.backoff.remaining():
             self._stay(min(wait, _LONGEST_POLL))
             return
         try:
@@ -93,7 +93,7 @@ class Sink:
         except Away as error:
             self._postpone(error)
         else:
-            self._backoff.succeeded()
+            self.backoff.succeeded()
             self.waits_for = ""
 
     def _prepare(self) -> None:
@@ -149,9 +149,9 @@ class Sink:
             kept = self.store.keep(batch.messages, batch.replayed)
             self.runtime.health.back(database.DATABASE)
             batch.to_send = {key for key, row in kept.rows.items() if row.view.state is MessageState.CHARGED}
-            for key, why in kept.unstorable.items():
-                self._give_up(batch, key, self._failure("Unstorable", why))
-            self._tell(batch, (row for key, row in kept.rows.items() if key not in batch.to_send))
+            for key in kept.unstorable.keys() & batch.to_send:
+                self._give_up(batch, key, self._failure("Unstorable", kept.unstorable[key]))
+            self._tell(batch, (row for row in kept.rows.values() if row.view.state is not MessageState.CHARGED))
         batch.kept = True
 
     def _send(self, batch: Batch) -> Away | None:
@@ -249,7 +249,7 @@ class Sink:
         self.waits_for = away.dependency
         self.runtime.health.away(away.dependency, away.why, required=away.dependency != THIRD_PARTY)
         self.reader.hold()
-        wait = self._backoff.failed(away.retry_after)
+        wait = self.backoff.failed(away.retry_after)
         _log.warning("waiting for a dependency", dependency=away.dependency, why=away.why, wait=round(wait, 1))
 
 

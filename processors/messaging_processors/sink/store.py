@@ -134,7 +134,8 @@ class Store:
 
         A third party that knows what became of a message has taken it, whether we heard of that or not.
         """
-        return self._change(changes, _NOT_TOLD_OF)
+        first = {(change.id, change.account_id, change.domain): change for change in reversed(changes)}
+        return self._change([*first.values()], _NOT_TOLD_OF)
 
     def _change(self, changes: Sequence[Change], replaced: Iterable[MessageState]) -> dict[UUID, Row]:
         ids = [change.id for change in changes]

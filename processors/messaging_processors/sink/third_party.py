@@ -53,6 +53,11 @@ class Attempt:
     """Of each call that had no answer."""
     away: Away | None = None
 
+    @property
+    def asks_for_time(self) -> bool:
+        """Nothing is to be repeated before."""
+        return self.away is not None and self.away.retry_after is not None
+
     def note(self, away: Away) -> None:
         """That is why some message has no answer."""
         if self.away is None or (away.retry_after or 0) >= (self.away.retry_after or 0):
@@ -137,8 +142,6 @@ class Provider:
             except Away as error:
                 task.result.failed.append(message.id)
                 task.result.note(error)
-                if error.retry_after is not None:
-                    return False
         return False
 
     def _permission(self, key: UUID, task: _Task) -> Call | None:
@@ -147,6 +150,8 @@ class Provider:
         if key not in task.tried:
             self._budget.first()
             task.tried.add(key)
+        elif task.result.asks_for_time:
+            return None
         elif not self._budget.spend():
             task.result.note(self._away(f"repeated enough: {self._last_failure}", self._budget.remaining()))
             return None

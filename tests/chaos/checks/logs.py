@@ -12,7 +12,7 @@ KEY_MARK = "load-key-"
 _LOUD = ("error", "critical")
 EXPECTED = (
     "the Kafka producer met a fatal error and is replaced",
-    "TXNERR ",  # librdkafka, of a transaction that has to be aborted: a rebalance ended its generation, or Kafka is away
+    "TXNERR ",  # librdkafka, of a transaction to be aborted: a rebalance ended its generation, or Kafka is away
     "FAIL ",  # librdkafka, of a connection
     "ERROR ",  # the same, of all of them
     "REQTMOUT ",

@@ -10,7 +10,8 @@ import pytest
 
 from messaging_api.message import AcceptedMessage, BilledMessage
 from messaging_api.processor import BillingConfig
-from messaging_api.topology import BillingType, Tariff
+from messaging_api.tariff import Tariff
+from messaging_api.topology import BillingType
 from messaging_processors.billing.handling import handle
 from messaging_processors.billing.rating import Rates
 from testkit.accounts import Accounts

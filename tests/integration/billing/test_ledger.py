@@ -10,7 +10,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from messaging_api.topology import BillingType, Tariff
+from messaging_api.tariff import Tariff
+from messaging_api.topology import BillingType
 from messaging_processors.billing.deciding import Decision, Emission, Repeat
 from messaging_processors.billing.handling import Letter, Priced
 from messaging_processors.billing.ledger import Ledger

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit.accounts import Accounts, a_database
 from testkit.broker import Broker
+from testkit.charging import ACCOUNTS
 from testkit.local_runs import FakeRun, Mtop, a_local_run, prefixed
 
 DOMAINS = ("marketing", "authentication", "agent-flow")
@@ -25,6 +27,14 @@ def local_run(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with a_local_run(broker.prefix.rstrip("."), prefixed(broker.prefix), broker.bootstrap) as found:
         yield found
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """Where billing keeps its ledger; the accounts of `an_accepted_message` and `feed` are there."""
+    with a_database(postgres_url) as url:
+        Accounts(url).register(*ACCOUNTS)
+        yield url
 
 
 @pytest.fixture

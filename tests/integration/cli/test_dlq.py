@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,33 +15,10 @@ from messaging_cli.running import find
 from messaging_processors.runtime.records import Failure, Record, dead_letter
 from testkit.broker import Broker, Seen
 from testkit.charging import charged
+from testkit.letters import LETTERS, NOW, PROCESSOR, put_back, put_letters
 from testkit.local_runs import FakeRun, Mtop
 from testkit.loops import billing_pods, turn_until
 from testkit.samples import an_accepted_message
-
-PROCESSOR = "billing-marketing"
-LETTERS = "billing-marketing.dlq"
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-OWN_HEADERS = (("domain", b"marketing"), ("binary", b"\x00\xff"), ("nothing", None))
-
-
-def put_letters(broker: Broker, errors: Sequence[str], processor: str = PROCESSOR) -> list[str]:
-    """One letter for each error, on both partitions in turn; the ids of their messages."""
-    messages = [an_accepted_message(f"account-{number}") for number in range(len(errors))]
-    for number, (message, error) in enumerate(zip(messages, errors, strict=True)):
-        headers = (*OWN_HEADERS, ("ce_id", str(message.id).encode()))
-        value, key = message.model_dump_json().encode(), message.account_id.encode()
-        record = Record(broker.name("postpaid"), number % 2, 100 + number, key, value, headers)
-        at = NOW + timedelta(seconds=number)
-        letter = dead_letter(record, Failure(error, f"why {number}", at, at), broker.name(LETTERS), processor)
-        broker.put(LETTERS, letter.value, letter.headers, letter.key, number % 2)
-    broker.flush()
-    return [str(message.id) for message in messages]
-
-
-def put_back(broker: Broker) -> Counter[str]:
-    """How often each message is in the source topic."""
-    return Counter(record.header("ce_id") for record in broker.everything("postpaid"))
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -145,6 +121,24 @@ def test_only_one_class_of_error_is_replayed(mtop: Mtop, local_run: FakeRun, bro
     assert left["errors"] == {"Invalid": 2}
 
 
+def test_only_letters_of_an_account_a_time_and_a_place_are_replayed(
+    mtop: Mtop, local_run: FakeRun, broker: Broker
+) -> None:
+    """On each of two partitions one letter a second, in turn."""
+    ids = put_letters(broker, ["Invalid"] * 8)
+    replay_those = ("dlq", "replay", local_run.name, "-p", PROCESSOR)
+    assert "replayed=1" in mtop.text(*replay_those, "--key", "account-1")
+    times = ("--since", "2030-01-01T00:00:02", "--until", "2030-01-01T01:00:03+01:00")
+    assert "would-replay=2" in mtop.text(*replay_those, *times, "--dry-run")
+    assert "replayed=2" in mtop.text(*replay_those, *times)
+    places = ("--partition", "0", "--from", "1", "--to", "2")
+    shown = mtop.json("dlq", "show", local_run.name, "-p", PROCESSOR, "--all", *places)
+    assert [letter["letter"] for letter in shown] == ["0@2", "0@1"]
+    assert "replayed=1" in mtop.text(*replay_those, *places), "the other one was replayed by its time"
+    assert put_back(broker) == Counter([ids[1], ids[2], ids[3], ids[4]])
+    assert "is no time such as" in mtop.error(*replay_those, "--since", "yesterday")
+
+
 def test_a_dry_run_writes_nothing(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
     put_letters(broker, ["Invalid", "Unknown"])
     before = offsets(broker)
@@ -241,23 +235,27 @@ def test_a_letter_that_cannot_go_back_leaves_its_batch_where_it_is(
     assert "replayed=1" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR, "--error", "Invalid")
 
 
-def test_a_message_is_charged_once_its_domain_is_declared(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+def test_a_message_is_charged_once_its_domain_is_declared(
+    mtop: Mtop, local_run: FakeRun, broker: Broker, database_url: str
+) -> None:
     message = an_accepted_message(domain="marketing")
     broker.put("postpaid", message.model_dump_json().encode(), [("domain", "marketing")], b"account-1")
     broker.flush()
     config = local_run.config_of(PROCESSOR)
-    with billing_pods(config.model_copy(update={"domain": "other", "domains": ["other"]})) as (pod,):
+    with billing_pods(
+        config.model_copy(update={"domain": "other", "domains": ["other"]}), database_url=database_url
+    ) as (pod,):
         turn_until(lambda: counts(mtop.json("dlq", "list", local_run.name)) == {PROCESSOR: 1}, pod.step)
     assert dead_message_ids(broker.bootstrap, [broker.name(LETTERS)]) == {str(message.id)}
     for expected in ("replayed=1", "replayed=0"):
         assert expected in mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
     assert dead_message_ids(broker.bootstrap, [broker.name(LETTERS)]) == set()
-    with billing_pods(config) as (pod,):
+    with billing_pods(config, database_url=database_url) as (pod,):
         turn_until(lambda: charged(broker), pod.step)
     assert charged(broker) == Counter([str(message.id)])
 
 
-def test_attempts_add_up_over_replays(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+def test_attempts_add_up_over_replays(mtop: Mtop, local_run: FakeRun, broker: Broker, database_url: str) -> None:
     broker.put("postpaid", b"{", [("domain", "marketing")], b"account-1")
     broker.flush()
 
@@ -265,7 +263,7 @@ def test_attempts_add_up_over_replays(mtop: Mtop, local_run: FakeRun, broker: Br
         found: list[dict[str, Any]] = mtop.json("dlq", "show", local_run.name, "--processor", PROCESSOR)
         return found
 
-    with billing_pods(local_run.config_of(PROCESSOR)) as (pod,):
+    with billing_pods(local_run.config_of(PROCESSOR), database_url=database_url) as (pod,):
         turn_until(letters, pod.step)
         mtop.text("dlq", "replay", local_run.name, "--processor", PROCESSOR)
         turn_until(letters, pod.step)

@@ -88,9 +88,9 @@ def test_status_tells_topics_and_processors(mtop: Mtop, local_run: FakeRun, brok
     assert status["gaps"] == []
 
 
-def test_a_group_that_is_done_has_no_lag(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+def test_a_group_that_is_done_has_no_lag(mtop: Mtop, local_run: FakeRun, broker: Broker, database_url: str) -> None:
     put(broker, 20)
-    with billing_pods(local_run.config_of(BILLING)) as (pod,):
+    with billing_pods(local_run.config_of(BILLING), database_url=database_url) as (pod,):
         turn_until(lambda: charged(broker).total() == 20, pod.step)
     found = topics(mtop.json("status", local_run.name), broker)
     assert found["postpaid"]["lag"] == {"billing-marketing": 0, "billing-authentication": 20, "billing-agent-flow": 20}
@@ -107,9 +107,11 @@ def commit(group: str, records: Iterable[Seen], broker: Broker) -> None:
     consumer.close()
 
 
-def test_rates_are_what_happened_between_two_snapshots(local_run: FakeRun, broker: Broker, health: Health) -> None:
+def test_rates_are_what_happened_between_two_snapshots(
+    local_run: FakeRun, broker: Broker, health: Health, database_url: str
+) -> None:
     gatherer = Gatherer(LocalWorld(local_run.name))
-    with billing_pods(local_run.config_of(BILLING)) as (pod,):
+    with billing_pods(local_run.config_of(BILLING), database_url=database_url) as (pod,):
         before = gatherer.snapshot()
         put(broker, 12)
         turn_until(lambda: charged(broker).total() == 12, pod.step)

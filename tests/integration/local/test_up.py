@@ -93,6 +93,10 @@ def accepted(run: LocalRun, domain: str) -> str:
     message = {"accountId": "account-1", "domain": domain, "to": "+12025550123", "body": "Hello"}
     with gateway(run) as client:
         client.put("/v1/accounts/account-1", json={"billingType": "Prepaid"}).raise_for_status()
+        top_up = {"amount": "10", "currency": "USD"}
+        client.post(
+            "/v1/accounts/account-1/top-ups", json=top_up, headers={"Idempotency-Key": "once"}
+        ).raise_for_status()
         return str(client.post("/v1/messages", json=message).raise_for_status().json()["id"])
 
 
@@ -140,7 +144,7 @@ def test_a_plan_compares_with_the_run(up: Up, tmp_path: Path) -> None:
 def test_an_edit_is_applied_and_only_what_it_changes_is_restarted(up: Up) -> None:
     before = processes(up.run)
     up.edit("name: postpaid, partitions: 6", "name: postpaid, partitions: 12")
-    up.edit('perMessage: "0.0075"', 'perMessage: "0.0080"')
+    up.edit('perSegment: "0.0075"', 'perSegment: "0.0080"')
     eventually(lambda: partitions(up.run, "postpaid") == 12)
     eventually(lambda: up.said("ObjectApplied Deployment billing-marketing: declared otherwise now"))
     eventually(lambda: processes(up.run)["billing-marketing"].isdisjoint(before["billing-marketing"]))
@@ -153,10 +157,45 @@ def processes(run: LocalRun) -> dict[str, set[int]]:
     return {pod["processor"]: {one["pid"] for one in pods if one["processor"] == pod["processor"]} for pod in pods}
 
 
+TABLE = """
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: rates, namespace: messaging}
+data:
+  rates.csv: |
+    prefix,perSegment
+    +49,0.0600
+"""
+
+
+def rates_of(run: LocalRun, processor: str) -> list[dict[str, str]]:
+    """As the configuration of each of its processes has them."""
+    pods = json.loads((run.folder / "processes.json").read_text())
+    objects = {found["metadata"]["name"]: found for found in json.loads((run.folder / "objects.json").read_text())}
+    texts = [objects[pod["config"]]["data"]["config.json"] for pod in pods if pod["processor"] == processor]
+    return [{rate["prefix"]: rate["perSegment"] for rate in json.loads(text)["rates"]} for text in texts]
+
+
+def test_a_table_of_rates_beside_the_topology_is_followed(up: Up) -> None:
+    reference = "ratesFrom: {configMapKeyRef: {name: rates, key: rates.csv}}"
+    up.edit("freeSegments: 100", f"{reference}\n        freeSegments: 100")
+    eventually(lambda: up.said("tariff.ratesFrom: Invalid value: ConfigMap rates is not there"))
+    up.file.write_text(up.file.read_text() + TABLE)
+    eventually(lambda: rates_of(up.run, "billing-marketing") == [{"+49": "0.0600"}], within=60)
+    before = processes(up.run)
+    up.edit("+49,0.0600", "+49,cheap")
+    eventually(lambda: up.said("row 2, perSegment: 'cheap' is not a decimal"))
+    up.edit("+49,cheap", "+49,0.0650")
+    eventually(lambda: rates_of(up.run, "billing-marketing") == [{"+49": "0.0650"}], within=60)
+    after = processes(up.run)
+    assert {name for name, pids in after.items() if pids != before[name]} == {"billing-marketing"}
+
+
 def test_an_edit_that_cannot_be_is_told_and_not_applied(up: Up) -> None:
     up.edit("name: postpaid, partitions: 12", "name: postpaid, partitions: 4")
-    eventually(lambda: up.said("not applied: "))
-    assert "partitions can only grow: 12 -> 4" in up.output.read_text()
+    eventually(lambda: up.said("partitions can only grow: 12 -> 4"))
+    assert "not applied: " in up.output.read_text()
     assert partitions(up.run, "postpaid") == 12
     up.edit("name: postpaid, partitions: 4", "name: postpaid, partitions: 12")
 

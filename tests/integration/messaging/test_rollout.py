@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from messaging_api.access import ApiKey, Scope
 from messaging_api.processor import DomainConfig, GatewayConfig, MessagingConfig
 from messaging_cli.local.services import free_port
 from testkit.processes import Processor, running
@@ -27,7 +28,8 @@ class Deployments:
 
     def __init__(self, messaging: MessagingConfig, stores: dict[str, str], folder: Path, stack: ExitStack) -> None:
         (folder / "keys").mkdir()
-        (folder / "keys/shop").write_text(KEY)
+        client = ApiKey(key=KEY, tenant="shop", scopes=tuple(Scope))
+        (folder / "keys/shop").write_text(client.model_dump_json())
         inner, outer = free_port(), free_port()
         gateway = GatewayConfig(
             topology="user-api",

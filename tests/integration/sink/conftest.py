@@ -6,6 +6,7 @@ import pytest
 
 from messaging_api.processor import SinkConfig
 from messaging_cli.local.third_party import ThirdParty
+from testkit.accounts import Accounts
 from testkit.arriving import Ends
 from testkit.broker import Broker
 from testkit.loops import Sinks
@@ -34,3 +35,8 @@ def sinks(config: SinkConfig, postgres_url: str, redis_url: str) -> Iterator[Sin
 @pytest.fixture
 def ends(broker: Broker, config: SinkConfig, postgres_url: str, redis_url: str, third_party: ThirdParty) -> Ends:
     return Ends(broker, config, postgres_url, redis_url, third_party)
+
+
+@pytest.fixture
+def accounts(postgres_url: str) -> Accounts:
+    return Accounts(postgres_url)

@@ -9,6 +9,7 @@ import pytest
 
 from messaging_api.processor import SinkConfig
 from messaging_cli.local.process import Service
+from testkit.accounts import Accounts, a_database, migrate
 from testkit.processes import Processor, running
 from testkit.waiting import eventually
 
@@ -62,3 +63,17 @@ def test_a_configuration_that_cannot_work_is_refused_by_name(config: SinkConfig,
     with running(config, tmp_path, DATABASE_URL="", CACHE_URL="") as processor:
         assert processor.process.wait(20) == 1
         assert "DATABASE_URL and CACHE_URL: not set" in processor.log.read_text()
+
+
+def test_a_database_of_a_newer_version_ends_it_with_what_to_do(
+    config: SinkConfig, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with a_database(postgres_url) as url:
+        migrate(url)
+        Accounts(url).execute("UPDATE alembic_version SET version_num = '99.0'")
+        with running(config, tmp_path, DATABASE_URL=url, CACHE_URL=redis_url) as processor:
+            assert processor.process.wait(20) == 1
+            assert (
+                "run processors of the version that migrated the database, or restore a backup"
+                in processor.log.read_text()
+            )

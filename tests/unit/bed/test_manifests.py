@@ -8,6 +8,8 @@ import yaml
 
 from bed.cluster import MANIFESTS, free_ports
 from bed.state import Ports
+from messaging_api.access import ApiKey, Scope
+from testkit.traffic import API_KEY, TENANT
 
 PORTS = free_ports()
 
@@ -26,6 +28,12 @@ def test_every_service_is_mapped_to_a_port_of_the_host() -> None:
     assert {port["nodePort"] for port in ports if "nodePort" in port} == set(mapped) - gateway
     assert sorted(mapped.values()) == sorted(asdict(PORTS).values())
     assert {entry["listenAddress"] for entry in node["extraPortMappings"]} == {"127.0.0.1"}
+
+
+def test_the_demo_s_key_may_do_everything() -> None:
+    secret = next(item for item in services() if item["metadata"]["name"] == "gateway-keys")
+    key = ApiKey.model_validate_json(secret["stringData"]["demo"])
+    assert (key.key, key.tenant, set(key.scopes)) == (API_KEY, TENANT, set(Scope))
 
 
 def test_free_ports_are_all_different() -> None:

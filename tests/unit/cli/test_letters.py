@@ -1,7 +1,8 @@
 """Dead letters as values: what is read from a record, what goes back, what marks it."""
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from messaging_cli.letter_views import letters_table, summaries_table
-from messaging_cli.letters import Headers, Letter, Place, marked, marker, read_letter, restored, summaries
+from messaging_cli.letters import Headers, Letter, Place, Selection, marked, marker, read_letter, restored, summaries
 from messaging_processors.runtime.records import Failure, Record, dead_letter
 
 AT = Place("marketing.dlq", 2, 7)
@@ -44,6 +45,32 @@ def test_a_record_cannot_pretend_to_come_from_elsewhere() -> None:
     letter = a_letter(headers=forged)
     assert (letter.source.topic, letter.processor, letter.attempts) == ("postpaid", "marketing", 1)
     assert restored(forged) == (("dlq_attempts", b"0"),)
+
+
+BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "meant"),
+    [
+        ({}, True),
+        ({"error": "Invalid"}, True),
+        ({"error": "Unknown"}, False),
+        ({"key": "account-1"}, True),
+        ({"key": "account-2"}, False),
+        ({"since": NOW, "until": NOW}, True),
+        ({"since": AFTER}, False),
+        ({"until": BEFORE}, False),
+        ({"partition": 2, "first": 7, "last": 7}, True),
+        ({"partition": 1}, False),
+        ({"first": 8}, False),
+        ({"last": 6}, False),
+        ({"error": "Invalid", "key": "account-2"}, False),
+    ],
+)
+def test_a_selection_means_what_fits_all_of_it(conditions: dict[str, Any], meant: bool) -> None:
+    assert Selection("marketing", **conditions)(a_letter()) is meant
+    assert not Selection("another", **conditions)(a_letter())
 
 
 @pytest.mark.parametrize(

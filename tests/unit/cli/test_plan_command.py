@@ -240,3 +240,35 @@ def test_the_namespace_is_said_once(
 def test_a_topology_has_to_be_named(capsys: Printed) -> None:
     assert run(["plan"]) == 1
     assert one_line(capsys) == "name a topology: -f FILE, or NAME -n NAMESPACE"
+
+
+TABLE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rates"}}
+
+
+def referring(file: Path) -> str:
+    spec = example()
+    spec["billing"][0]["tariff"]["ratesFrom"] = {"configMapKeyRef": {"name": "rates", "key": "rates.csv"}}
+    return written(file, spec)
+
+
+def test_rates_beside_the_topology_are_part_of_the_plan(world: World, file: Path, capsys: Printed) -> None:
+    """They come along with an apply of the file, whatever the cluster has."""
+    there = {**TABLE, "data": {"rates.csv": "prefix,perSegment\n+49,0.0500\n"}}
+    world.cluster.objects[ObjectKey("ConfigMap", "rates")] = there
+    path = referring(file)
+    assert run(["plan", "-f", path]) == 2
+    assert '"perSegment": "0.0500"' in capsys.readouterr().out
+    beside = {**TABLE, "data": {"rates.csv": "prefix,perSegment\n+49,0.0600\n"}}
+    file.write_text(f"{file.read_text()}\n---\n{yaml.safe_dump(beside)}")
+    assert run(["plan", "-f", path]) == 2
+    said = capsys.readouterr().out
+    assert "rates.+49: absent -> {" in said
+    assert '"perSegment": "0.0600"' in said
+    assert world.cluster.writes == []
+
+
+def test_rates_that_are_nowhere_are_refused_in_the_plan(world: World, file: Path, capsys: Printed) -> None:
+    assert run(["plan", "-f", referring(file)]) == 2
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Refused: billing-marketing: tariff.ratesFrom: ConfigMap rates is not there: create it" in said
+    assert "until then it goes on with the configuration that it has" in said

@@ -46,6 +46,13 @@ def test_the_way_to_the_row_is_that_of_sent_messages_by_one_clock() -> None:
     assert done.states == {"sent": 1, "charged": 1, "no row": 1}
 
 
+def test_what_was_refused_is_told_with_its_reason() -> None:
+    poor = Row("refused", 1001, "InsufficientBalance")
+    rows = {"a": poor, "b": poor, "c": Row("failed", 1001, "handset 7 was off"), "d": Row("expired", 1001, "Expired")}
+    done = report([an_answer(id_) for id_ in "abcd"], 1.0, rows)
+    assert done.states == {"refused (InsufficientBalance)": 2, "failed": 1, "expired": 1}
+
+
 def test_refusals_and_silence_are_counted_and_do_not_touch_the_latency() -> None:
     refused = Answer("account-00", "marketing", 503, detail="try again", seconds=9)
     silent = Answer("account-00", "marketing", NO_ANSWER, detail="ConnectError: refused", seconds=9)

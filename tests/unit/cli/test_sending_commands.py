@@ -10,7 +10,7 @@ import yaml
 from messaging_cli.app import run
 from messaging_cli.local.services import free_port
 from messaging_cli.local.state import LocalRun, folder_of
-from testkit.gateways import KEY, FakeGateway, fake_gateway, problem
+from testkit.gateways import KEY, PAGE, FakeGateway, fake_gateway, problem
 from testkit.local_runs import an_up
 from testkit.topologies import EXAMPLE_FILE
 
@@ -59,7 +59,18 @@ def test_a_table_of_answers_and_latencies(gateway: FakeGateway, capsys: pytest.C
     assert "no rows were read: --database URL tells where they are" in said.out
     assert "50/50" in said.err
     assert len(gateway.accounts) == 40
-    assert len(gateway.messages) == 50
+    assert len(gateway.messages) == len(set(gateway.keys)) == 50
+    prepaid = {name for name, account in gateway.accounts.items() if account["billingType"] == "Prepaid"}
+    assert {entry["account"] for entry in gateway.top_ups.values()} == prepaid
+    assert {(entry["amount"], entry["currency"]) for entry in gateway.top_ups.values()} == {("10000", "USD")}
+
+
+def test_nothing_is_topped_up_where_that_is_not_wanted(gateway: FakeGateway) -> None:
+    send = ["send", *at(gateway), "--mix", MIX, "--rate", "1000", "--count", "5"]
+    assert run([*send, "--top-up", "0"]) == 0
+    assert gateway.top_ups == {}
+    assert run([*send, "--top-up", "2.50"]) == 0
+    assert {entry["amount"] for entry in gateway.top_ups.values()} == {"2.50"}
 
 
 @pytest.mark.parametrize(("form", "parse"), [("json", json.loads), ("yaml", yaml.safe_load)])
@@ -108,8 +119,46 @@ def test_an_account_is_put_and_got(gateway: FakeGateway, capsys: pytest.CaptureF
     assert run(["accounts", "put", "account-7", "--billing-type", "Prepaid", *at(gateway)]) == 0
     assert run(["accounts", "get", "account-7", *at(gateway), "-o", "json"]) == 0
     table, _, answer = capsys.readouterr().out.partition("{")
-    assert {"account-7", "Prepaid"} <= set(table.replace("│", " ").split())
-    assert json.loads("{" + answer) == {"id": "account-7", "billingType": "Prepaid"}
+    assert {"account-7", "Prepaid", "USD", "0"} <= set(table.replace("│", " ").split())
+    expected = {"id": "account-7", "billingType": "Prepaid", "currency": "USD", "balance": "0", "creditLimit": None}
+    assert json.loads("{" + answer) == expected
+
+
+def test_a_postpaid_account_has_a_credit_limit(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    put = ["accounts", "put", "account-7", "--billing-type", "Postpaid", *at(gateway)]
+    assert run([*put, "--currency", "EUR", "--credit-limit", "50.5"]) == 0
+    assert gateway.accounts["account-7"].items() >= {"currency": "EUR", "creditLimit": "50.5"}.items()
+    assert {"Postpaid", "EUR", "50.5"} <= set(capsys.readouterr().out.replace("│", " ").split())
+    assert run(put) == 0
+    assert "none" in capsys.readouterr().out
+
+
+def test_a_top_up_has_a_key_that_is_told_before_and_repeats_it(
+    gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.put_account("account-7", {"billingType": "Prepaid"})
+    top_up = ["accounts", "top-up", "account-7", "12.50", "USD", *at(gateway)]
+    assert run(top_up) == 0
+    said = capsys.readouterr()
+    (key,) = gateway.top_ups
+    assert f"Idempotency-Key: {key} (if this fails: repeat with --key {key})" in said.err
+    assert "12.50 USD" in said.out
+    assert run([*top_up, "--key", key]) == 0
+    assert list(gateway.top_ups) == [key]
+
+
+def test_a_ledger_is_read_to_its_end_page_by_page(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway.put_account("account-7", {"billingType": "Prepaid"})
+    for number in range(2 * PAGE + 1):
+        gateway.top_up("account-7", {"amount": f"{number + 1}", "currency": "USD"}, f"key-{number}")
+    assert run(["accounts", "ledger", "account-7", *at(gateway), "-o", "json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["amount"] for entry in entries] == ["1", "2", "3", "4", "5"]
+    assert run(["accounts", "ledger", "account-7", "--after", "3", *at(gateway)]) == 0
+    table = capsys.readouterr().out
+    assert "top-up" in table
+    assert "5 USD" in table
+    assert "3 USD" not in table
 
 
 def test_what_the_gateway_refuses_is_one_line_with_the_field(
@@ -139,6 +188,10 @@ def test_a_mistake_is_one_line(gateway: FakeGateway, capsys: pytest.CaptureFixtu
         ("send", "--rate", "nan"): "Invalid value for '--rate'",
         ("accounts", "get", "a", "--gateway", closed): f"no answer from {closed}",
         ("accounts", "put", "a", "--billing-type", "Barter"): "Invalid value for '--billing-type'",
+        ("accounts", "put", "a", "--billing-type", "Prepaid", "--currency", "usd"): "currency: 'usd': String should",
+        ("accounts", "put", "a", "--billing-type", "Postpaid", "--credit-limit", "-1"): "credit-limit: '-1': String",
+        ("accounts", "top-up", "a", "0", "USD"): "amount: '0': String should match",
+        ("send", *at(gateway), "--mix", MIX, "--top-up", "much"): "--top-up: 'much' is not a decimal such as 100.50",
     }
     said = {words: error(words, capsys) for words in expected}
     assert {words: line.startswith(f"mtop: {expected[words]}") for words, line in said.items()} == dict.fromkeys(

@@ -14,7 +14,7 @@ from messaging_cli.gateway import Gateway
 from messaging_cli.local.services import free_port
 from messaging_cli.mix import messages_of
 from messaging_cli.sending import always
-from messaging_cli.traffic import IN_FLIGHT, NO_ANSWER, Answer, pause, send
+from messaging_cli.traffic import IN_FLIGHT, NO_ANSWER, TRIES, Answer, pause, send
 from testkit.gateways import KEY, FakeGateway, Reply, accept, fake_gateway, problem
 from testkit.traffic import MIX
 from testkit.waiting import eventually
@@ -62,7 +62,28 @@ def test_a_refusal_tells_its_field(gateway: FakeGateway) -> None:
 
 def test_a_gateway_that_nobody_runs_gives_no_answer() -> None:
     answers = answers_of(f"http://127.0.0.1:{free_port()}", 20)
-    assert [answer.status for answer in answers] == [NO_ANSWER] * 20
+    assert [(answer.status, answer.tries) for answer in answers] == [(NO_ANSWER, TRIES)] * 20
+
+
+@pytest.mark.parametrize("unknown", [None, problem(504, "no acknowledgement"), problem(502, "went away")])
+def test_what_may_have_been_taken_is_repeated_under_its_key(gateway: FakeGateway, unknown: Reply) -> None:
+    gateway.reply = lambda message: unknown if len(gateway.messages) < TRIES else accept(message)
+    (answer,) = answers_of(gateway.url, 1)
+    assert (answer.accepted, answer.tries) == (True, TRIES)
+    assert len(set(gateway.keys)) == 1
+    assert gateway.messages == [gateway.messages[0]] * TRIES
+
+
+def test_what_was_not_taken_is_not_repeated(gateway: FakeGateway) -> None:
+    gateway.reply = lambda _: problem(503, "try again")
+    (answer,) = answers_of(gateway.url, 1)
+    assert (answer.status, answer.tries) == (503, 1)
+
+
+def test_messages_have_keys_of_their_own_that_another_run_does_not_have(gateway: FakeGateway) -> None:
+    answers_of(gateway.url, 5)
+    answers_of(gateway.url, 5)
+    assert len(set(gateway.keys)) == 10
 
 
 def test_a_gateway_that_ends_while_it_is_sent_to_gives_no_answer(gateway: FakeGateway) -> None:

@@ -57,6 +57,7 @@ def test_an_answer_for_programs(file: Path, capsys: Printed) -> None:
         "name": "user-api-messaging",
         "valid": False,
         "violations": [{"field": "spec.sinks[0].name", "message": message}],
+        "warnings": [],
     }
     for form, read in (("json", json.loads), ("yaml", yaml.safe_load)):
         assert run(["validate", "-f", written(file, spec=spec), "-o", form]) == 1
@@ -78,6 +79,40 @@ def test_what_a_template_left_empty_is_as_good_as_absent(file: Path, capsys: Pri
 def test_a_name_that_is_too_long_for_a_label(file: Path, capsys: Printed) -> None:
     assert run(["validate", "-f", written(file, metadata={"name": "x" * 64})]) == 1
     assert capsys.readouterr().out.startswith("<nil>: Invalid value: metadata.name: longer than 63 characters")
+
+
+def with_table(file: Path, text: str | None, namespace: str = "messaging") -> str:
+    """A topology whose first tariff refers to a table, which may stand beside it."""
+    spec = example()
+    spec["billing"][0]["tariff"]["ratesFrom"] = {"configMapKeyRef": {"name": "rates", "key": "rates.csv"}}
+    metadata = {"name": "rates", "namespace": namespace}
+    beside = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"rates.csv": text}}
+    file.write_text(yaml.safe_dump_all([EXAMPLE | {"spec": spec}, *([beside] if text is not None else [])]))
+    return str(file)
+
+
+FIELD = "spec.billing[0].tariff.ratesFrom"
+
+
+def test_a_table_beside_the_topology_is_checked(file: Path, capsys: Printed) -> None:
+    assert run(["validate", "-f", with_table(file, "prefix,perSegment\n+44,0.04\n")]) == 0
+    assert capsys.readouterr().out == "user-api-messaging: valid\n"
+    assert run(["validate", "-f", with_table(file, "prefix,perSegment\n+44,cheap\n")]) == 1
+    expected = f"{FIELD}: Invalid value: ConfigMap rates, rates.csv: row 2, perSegment: 'cheap' is not a decimal"
+    assert capsys.readouterr().out.startswith(expected)
+
+
+@pytest.mark.parametrize(("text", "namespace"), [(None, ""), ("prefix,perSegment\n", "another")])
+def test_a_table_that_is_not_beside_its_topology_is_a_warning(
+    file: Path, capsys: Printed, text: str | None, namespace: str
+) -> None:
+    """The API server takes it: the ConfigMap may be there, or come."""
+    assert run(["validate", "-f", with_table(file, text, namespace)]) == 0
+    valid, warning = capsys.readouterr().out.splitlines()
+    assert valid == "user-api-messaging: valid"
+    assert warning.startswith(f"warning: {FIELD}: Invalid value: ConfigMap rates is not there: create it")
+    assert run(["validate", "-f", str(file), "-o", "json"]) == 0
+    assert [found["field"] for found in json.loads(capsys.readouterr().out)["warnings"]] == [FIELD]
 
 
 def failure(capsys: Printed) -> str:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from messaging_api.plan import Change, Risk
+from messaging_api.tariff import Rate
 from messaging_operator.changes import changes
 from messaging_operator.plan import plan
-from messaging_operator.state import APPLIED_HASH, ObjectKey, Observed, TopicState
+from messaging_operator.state import APPLIED_HASH, Desired, ObjectKey, Observed, TopicState
 from testkit.topologies import as_declared, config_name, example, wanted
 
-Line = tuple[str, str, str | None, str | None]
+Line = tuple[str | None, ...]
 
 
 def told(document: dict[str, Any], observed: Observed | None = None) -> tuple[Change, ...]:
@@ -55,11 +56,11 @@ def test_a_topic_s_settings_are_changes_of_their_own() -> None:
 
 def test_a_changed_tariff_is_told_by_its_field_and_by_the_pods_that_it_replaces() -> None:
     document = example()
-    document["billing"][0]["tariff"]["perMessage"] = "0.0090"
+    document["billing"][0]["tariff"]["perSegment"] = "0.0090"
     price, pods = told(document)
     old, new = (config_name(world, "billing-marketing") for world in (wanted(), wanted(document)))
     assert lines((price, pods)) == [
-        (f"ConfigMap {new}", "tariff.perMessage", "0.0075", "0.0090"),
+        (f"ConfigMap {new}", "tariff.perSegment", "0.0075", "0.0090"),
         ("Deployment billing-marketing", "spec.template.spec.volumes[0].configMap.name", old, new),
     ]
     assert pods.risk is Risk.SAFE
@@ -102,3 +103,48 @@ def test_a_processor_that_goes_is_told_with_what_ran() -> None:
         (f"ConfigMap {config_name(wanted(), 'agent-flow')}", "", "present", None),
         ("Deployment agent-flow", "", "1 pod", None),
     ]
+
+
+def with_rates(*rates: Rate) -> Desired:
+    return wanted(tables={"billing-marketing": rates})
+
+
+def rates_told(before: Desired, after: Desired) -> list[Line]:
+    there = as_declared(before)
+    price, _pods = changes(plan(after, there), there)
+    assert price.risk is Risk.SAFE
+    return [line[1:] for line in lines((price,))]
+
+
+def a_rate(number: int, price: str = "0.0400") -> Rate:
+    return Rate(prefix=f"+{number}", per_segment=price)
+
+
+def test_a_few_rates_are_told_by_their_prefix() -> None:
+    before, after = with_rates(a_rate(44), a_rate(49)), with_rates(a_rate(49), a_rate(44, "0.0450"))
+    assert rates_told(before, after) == [("rates.+44.perSegment", "0.0400", "0.0450")]
+    assert rates_told(after, with_rates(a_rate(44, "0.0450"))) == [
+        ("rates.+49", '{"perMessage": "0", "perSegment": "0.0400", "prefix": "+49", "changes": {}}', None)
+    ]
+
+
+def test_of_many_rates_the_number_is_told() -> None:
+    before = with_rates(*map(a_rate, range(100, 220)))
+    after = with_rates(*(a_rate(number, "0.0500") for number in range(100, 221)))
+    assert rates_told(before, after) == [("rates", "120 prefixes", "121 prefixes, 121 prefixes changed")]
+    assert rates_told(wanted(), before) == [("rates", "0 prefixes", "120 prefixes, 120 prefixes changed")]
+
+
+def test_a_tariff_s_own_rates_and_changes_are_told_by_prefix_and_time() -> None:
+    document = example()
+    tariff = document["billing"][1]["tariff"]
+    tariff["rates"] = [{"prefix": "+49", "perMessage": "0.0500", "changes": [later("0.0600")]}]
+    before = as_declared(wanted(document))
+    tariff["rates"] = [{"prefix": "+49", "perMessage": "0.0500", "changes": [later("0.0700")]}]
+    price, _pods = changes(plan(wanted(document), before), before)
+    field = "tariff.rates.+49.changes.2027-01-01T00:00:00Z.perMessage"
+    assert (price.field, price.before, price.after) == (field, "0.0600", "0.0700")
+
+
+def later(price: str) -> dict[str, str]:
+    return {"effectiveFrom": "2027-01-01T00:00:00Z", "perMessage": price}

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from messaging_api.processor import CONFIG_FILE, AnyProcessorConfig, BillingConfig, SinkConfig
+from messaging_api.processor import (
+    CONFIG_FILE,
+    AnyProcessorConfig,
+    BillingConfig,
+    DomainConfig,
+    MessagingConfig,
+    SinkConfig,
+)
+from messaging_api.topology import Retention
 from messaging_operator.desired.processors import Processor
 from messaging_operator.desired.workloads import manifests
 from messaging_operator.errors import ResourceError
@@ -126,6 +134,25 @@ def test_the_spec_s_topic_settings_win_over_its_defaults() -> None:
     assert (configs["postpaid"], configs["marketing"], configs["marketing.dlq"]) == ("604800000", "1", "2592000000")
 
 
+def test_be_messaging_knows_what_each_domain_charges_in_and_how_long_what_is_kept() -> None:
+    config = config_of(wanted(), "be-messaging")
+    assert isinstance(config, MessagingConfig)
+    assert config.domains["authentication"] == DomainConfig(topic="authentication", currency="USD", valid_for="10m")
+    assert config.domains["marketing"].valid_for is None
+    assert config.retention == Retention(bodies="30d", messages="365d")
+
+
+def test_a_billing_processor_has_its_whole_tariff_and_a_sink_its_breaker() -> None:
+    document = example()
+    document["sinks"][0]["thirdParty"]["circuitBreaker"] = {"failureRatio": "0.25"}
+    world = wanted(document)
+    billing, sink = billing_of(world, "billing-marketing"), config_of(world, "marketing")
+    assert isinstance(sink, SinkConfig)
+    assert (billing.tariff.per_segment, billing.tariff.free_segments) == ("0.0075", 100)
+    assert [rate.prefix for rate in billing.tariff.rates] == ["+44"]
+    assert sink.third_party.circuit_breaker.failure_ratio == "0.25"
+
+
 def test_secrets_reach_those_who_need_them_by_reference_only() -> None:
     world = wanted()
     environment = {
@@ -133,7 +160,8 @@ def test_secrets_reach_those_who_need_them_by_reference_only() -> None:
         for name in PROCESSORS
     }
     assert environment["be-messaging"] == environment["marketing"] == ["POD_NAME", "DATABASE_URL", "CACHE_URL"]
-    assert environment["billing-marketing"] == environment["api-gateway"] == ["POD_NAME"]
+    assert environment["billing-marketing"] == ["POD_NAME", "DATABASE_URL"]
+    assert environment["api-gateway"] == ["POD_NAME"]
     mounted = [name for name in PROCESSORS if "gateway-keys" in json.dumps(template_of(world, name))]
     assert mounted == ["api-gateway"]
 
@@ -158,7 +186,7 @@ def test_pods_meet_the_restricted_pod_security_standard() -> None:
 
 def test_a_changed_tariff_rolls_its_own_processor_and_no_other() -> None:
     document = example()
-    document["billing"][0]["tariff"]["perMessage"] = "0.5"
+    document["billing"][0]["tariff"]["perSegment"] = "0.5"
     before, after = wanted(), wanted(document)
     rolled = [name for name in PROCESSORS if template_of(before, name) != template_of(after, name)]
     assert rolled == ["billing-marketing"]

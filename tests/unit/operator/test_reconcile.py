@@ -135,7 +135,7 @@ def test_an_object_of_somebody_else_stays_as_it_is(owners: list[dict[str, object
 
 def dearer() -> dict[str, Any]:
     document = example()
-    document["billing"][0]["tariff"]["perMessage"] = "0.5"
+    document["billing"][0]["tariff"]["perSegment"] = "0.5"
     return document
 
 
@@ -143,7 +143,7 @@ def price_in_force(world: World) -> str:
     """Read as a pod of the Deployment would."""
     reader = world.cluster.objects[ObjectKey("Deployment", "billing-marketing")]
     text = world.cluster.objects[configuration_of(reader)]["data"][CONFIG_FILE]
-    price: str = json.loads(text)["tariff"]["perMessage"]
+    price: str = json.loads(text)["tariff"]["perSegment"]
     return price
 
 

@@ -1,11 +1,16 @@
 """The recording third party, over HTTP as sinks and tests speak to it."""
 
+import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
 
 from messaging_cli.local.third_party import third_party
+from testkit.waiting import eventually
 
 
 @pytest.fixture
@@ -14,8 +19,9 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def send(client: httpx.Client, key: str) -> httpx.Response:
-    return client.post("/messages/marketing", json={"to": "+12025550101"}, headers={"Idempotency-Key": key})
+def send(client: httpx.Client, key: str, account: str = "a", path: str = "/messages/marketing") -> httpx.Response:
+    message = {"id": key, "accountId": account, "domain": "marketing", "to": "+12025550101"}
+    return client.post(path, json=message, headers={"Idempotency-Key": key})
 
 
 def test_calls_are_recorded_in_order_and_counted_apart_from_repetitions(client: httpx.Client) -> None:
@@ -40,3 +46,69 @@ def test_it_fails_for_the_ids_it_was_told_to_until_it_is_healed(client: httpx.Cl
 def test_a_misspelt_behaviour_is_refused_and_changes_nothing(client: httpx.Client) -> None:
     assert client.post("/behaviour", json={"statsu": 500}).status_code == 400
     assert send(client, "a").status_code == 200
+
+
+def test_what_is_repeated_has_one_effect_and_what_failed_has_none(client: httpx.Client) -> None:
+    client.post("/behaviour", json={"status": 500, "ids": ["3"]}).raise_for_status()
+    for key, account in (("1", "a"), ("2", "b"), ("1", "a"), ("3", "a"), ("4", "a")):
+        send(client, key, account)
+    assert client.get("/effects").json() == {
+        "attempts": {"1": 2, "2": 1, "3": 1, "4": 1},
+        "effects": ["1", "2", "4"],
+        "order": {"a": ["1", "4"], "b": ["2"]},
+    }
+    client.delete("/calls")
+    assert client.get("/effects").json()["effects"] == []
+
+
+def test_a_reset_comes_after_the_effect(client: httpx.Client) -> None:
+    client.post("/behaviour", json={"fault": "reset"}).raise_for_status()
+    with pytest.raises(httpx.RemoteProtocolError):
+        send(client, "1")
+    client.post("/behaviour", json={}).raise_for_status()
+    assert send(client, "1").status_code == 200
+    effects = client.get("/effects").json()
+    assert (effects["attempts"], effects["effects"]) == ({"1": 2}, ["1"])
+
+
+def test_garbage_is_a_success_that_nobody_can_read(client: httpx.Client) -> None:
+    client.post("/behaviour", json={"fault": "garbage"}).raise_for_status()
+    with pytest.raises(httpx.DecodingError):
+        send(client, "1")
+    assert client.get("/effects").json()["effects"] == ["1"]
+
+
+def test_it_fails_for_a_share_of_the_calls_and_on_the_path_that_it_was_told(client: httpx.Client) -> None:
+    client.post("/behaviour", json={"status": 503, "path": "/messages/marketing", "share": 0.5}).raise_for_status()
+    found = {send(client, str(number)).status_code for number in range(50)}
+    assert found == {200, 503}
+    assert {send(client, str(number), path="/messages/other").status_code for number in range(50)} == {200}
+    client.post("/behaviour", json={}).raise_for_status()
+    assert {send(client, str(number)).status_code for number in range(50)} == {200}
+
+
+def test_every_effect_is_told_once_where_receipts_go(client: httpx.Client) -> None:
+    told: list[tuple[str | None, dict[str, Any]]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            told.append((self.headers["X-API-Key"], json.loads(content)))
+            self.send_response(202)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1/receipts"
+        client.post("/receipts", json={"url": url, "key": "k", "status": "failed", "reason": "Absent"})
+        for key in ("1", "1", "2"):
+            send(client, key)
+        eventually(lambda: len(told) >= 2, within=10)
+        server.shutdown()
+        thread.join()
+    receipt = {"accountId": "a", "domain": "marketing", "status": "failed", "reason": "Absent"}
+    assert sorted(told, key=lambda one: str(one[1]["id"])) == [("k", {"id": key} | receipt) for key in ("1", "2")]

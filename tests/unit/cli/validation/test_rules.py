@@ -71,7 +71,7 @@ def test_a_pattern_ends_where_the_text_ends() -> None:
     assert not matches("a\n", "^a$")
 
 
-CHECKED = {"type", "enum", "required", "properties", "additionalProperties", "items", "pattern", "minLength"}
+CHECKED = {"type", "format", "enum", "required", "properties", "additionalProperties", "items", "pattern", "minLength"}
 CHECKED |= {"maxLength", "minimum", "maximum", "minItems", "maxItems", "maxProperties", "description"}
 CHECKED |= {f"x-kubernetes-{word}" for word in ("list-type", "list-map-keys", "validations")}
 
@@ -87,5 +87,6 @@ def test_the_crd_says_nothing_that_is_not_checked() -> None:
     (version,) = custom_resource_definition()["spec"]["versions"]
     found = schemas(version["schema"]["openAPIV3Schema"])
     assert {word for schema in found for word in schema} <= CHECKED
+    assert {schema["format"] for schema in found if "format" in schema} == {"date-time"}
     rules = [rule for schema in found for rule in schema.get("x-kubernetes-validations", ())]
     assert {word for rule in rules for word in rule} <= {"rule", "message", "messageExpression"}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from messaging_api.account import EntryKind
 from messaging_api.message import AcceptedMessage
-from messaging_api.topology import BillingType, Refund, Tariff
+from messaging_api.tariff import Refund, Tariff
+from messaging_api.topology import BillingType
 from messaging_processors.billing.deciding import Account, Books, Decided, Emission, Entry, Repeat, decide
 from messaging_processors.billing.handling import Letter, Priced
 from testkit.deciding import MONTH, NOW, a_priced, an_entry, books, moved

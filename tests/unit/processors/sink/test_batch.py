@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, BilledMessage, MessageState, Receipt, ReceiptStatus
+from messaging_api.message import (
+    RECEIPT_TYPE,
+    TYPE_HEADER,
+    BilledMessage,
+    DeadLetterHeader,
+    MessageState,
+    Receipt,
+    ReceiptStatus,
+)
 from messaging_processors.runtime.records import Failure, Headers, Record
 from messaging_processors.sink.batch import Batch
 from messaging_processors.sink.decoding import decode, poison
@@ -65,6 +73,14 @@ def test_a_message_that_came_twice_is_one_item() -> None:
     batch = a_batch(message, message)
     assert batch.messages == [message]
     assert len(batch.records) == 2
+
+
+def test_a_message_that_was_replayed_is_so_although_it_is_in_the_batch_twice() -> None:
+    message = a_billed_message()
+    text = message.model_dump_json().encode()
+    headers = ((DeadLetterHeader.ATTEMPTS.value, b"1"),)
+    records = [Record("marketing", 0, 0, None, text), Record("marketing", 0, 1, None, text, headers)]
+    assert Batch.of(records, decode(records, CONFIG, NOW)).replayed == {message.id}
 
 
 def test_unsent_messages_are_in_the_order_of_the_topic() -> None:

@@ -1,0 +1,55 @@
+"""Many callers at the same moment, each with one message and no patience."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from chaos.client import SILENT_SECONDS, Result, Verdict, caller, verdict
+from chaos.load import sending
+from chaos.tariffs import CURRENCY, a_request
+from chaos.world import World
+from messaging_api.message import IDEMPOTENCY_HEADER, MessageRequest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, 0 where the connection was lost, and when to come again."""
+
+    status: int
+    retry_after: str = ""
+
+
+def burst(world: World, url: str, name: str, count: int) -> list[Answer]:
+    """All at once; each is in the journal."""
+    return asyncio.run(_burst(world, url, name, count))
+
+
+async def _burst(world: World, url: str, name: str, count: int) -> list[Answer]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, headers=caller(world.tenant), limits=limits, timeout=60) as client:
+        account = {"billingType": "Postpaid", "currency": CURRENCY}
+        (await client.put(f"/v1/accounts/{name}", json=account)).raise_for_status()
+        return await asyncio.gather(*(_post(world, client, name, number) for number in range(count)))
+
+
+async def _post(world: World, client: httpx.AsyncClient, name: str, number: int) -> Answer:
+    key, message = f"load-key-{name}-{number}", a_request(name, "marketing", number)
+    result = Result(t_send=time.time())
+    answer = await _answer(client, key, message)
+    result.verdicts.append(verdict(answer.status) if answer.status else Verdict.UNKNOWN)
+    result.t_done = time.time()
+    world.journal.write(sending(world.tenant, key, message, number, result))
+    return answer
+
+
+async def _answer(client: httpx.AsyncClient, key: str, message: MessageRequest) -> Answer:
+    body = message.model_dump(mode="json", by_alias=True, exclude_none=True)
+    try:
+        answer = await client.post(
+            "/v1/messages", json=body, headers={IDEMPOTENCY_HEADER: key}, timeout=3 * SILENT_SECONDS
+        )
+    except httpx.TransportError:
+        return Answer(0)
+    return Answer(answer.status_code, answer.headers.get("Retry-After", ""))

@@ -1,0 +1,132 @@
+"""The sinks' rows on a real PostgreSQL: as many statements for one message as for many, and nobody who was erased."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from messaging_api.message import BilledMessage, MessageState
+from messaging_processors.runtime import database
+from messaging_processors.sink.rows import Change, ending
+from messaging_processors.sink.store import Store
+from testkit.accounts import Accounts, a_database
+from testkit.charges import charge
+from testkit.samples import a_billed_message
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> Iterator[str]:
+    with a_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    engine = database.connect(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def accounts(url: str) -> Accounts:
+    return Accounts(url)
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> Store:
+    store = Store(engine)
+    store.prepare()
+    return store
+
+
+def statements(engine: sa.Engine, work: Callable[[], object]) -> int:
+    """How many are sent to the database."""
+    seen: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    work()
+    sa.event.remove(engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+def changes(messages: Sequence[BilledMessage], state: MessageState) -> list[Change]:
+    return [ending(message, state) for message in messages]
+
+
+def test_a_batch_takes_as_many_statements_as_one_message(store: Store, engine: sa.Engine, accounts: Accounts) -> None:
+    def counted(size: int) -> list[int]:
+        messages = [a_billed_message(f"account-{uuid4().hex[:8]}") for _ in range(size)]
+        charge(accounts, *messages[:20])
+        sent, dead = messages[: size // 2 + 1], messages[size // 2 :]
+        ids = {message.id for message in messages}
+        return [
+            statements(engine, lambda: store.keep(messages)),
+            statements(engine, lambda: store.advance(changes(dead, MessageState.DEAD_LETTERED))),
+            statements(engine, lambda: store.keep(messages, ids)),
+            statements(engine, lambda: store.advance(changes(sent, MessageState.SENT))),
+            statements(engine, lambda: store.receive(changes(messages, MessageState.FAILED))),
+        ]
+
+    few, many = counted(1), counted(500)
+    assert few[:4] == many[:4]
+    assert max(many) <= 5
+
+
+def test_states_only_move_forward(store: Store) -> None:
+    message = a_billed_message()
+    store.keep([message])
+
+    def after(change: Callable[[Sequence[Change]], object], state: MessageState) -> str:
+        change(changes([message], state))
+        return store.keep([message]).rows[message.id].view.state.value
+
+    assert after(store.advance, MessageState.SENT) == "sent"
+    assert after(store.advance, MessageState.DEAD_LETTERED) == "sent"
+    assert after(store.receive, MessageState.DELIVERED) == "delivered"
+    assert after(store.receive, MessageState.FAILED) == "delivered"
+    assert after(store.advance, MessageState.EXPIRED) == "delivered"
+
+
+def test_of_two_receipts_at_once_the_first_counts(store: Store) -> None:
+    messages = [a_billed_message() for _ in range(100)]
+    store.keep(messages)
+    first, second = changes(messages, MessageState.DELIVERED), changes(messages, MessageState.FAILED)
+    assert {row.view.state for row in store.receive([*first, *second]).values()} == {MessageState.DELIVERED}
+
+
+def test_of_an_erased_subscriber_only_what_was_accepted_before_is_stored_without_number_and_text(
+    store: Store, accounts: Accounts, engine: sa.Engine
+) -> None:
+    erased = "+12025550187"
+    accounts.execute("INSERT INTO erasures VALUES ('shop', :hash, :at)", hash=sha256(erased.encode()).digest(), at=NOW)
+    before, after, of_others = (
+        a_billed_message().model_copy(update={"to": erased, "accepted_at": NOW + later, "tenant": tenant})
+        for later, tenant in ((timedelta(0), "shop"), (timedelta(seconds=1), "shop"), (timedelta(0), "other"))
+    )
+    somebody_else = a_billed_message().model_copy(update={"accepted_at": NOW})
+    everyone = [before, after, of_others, somebody_else]
+    store.keep(everyone)
+    with engine.connect() as connection:
+        rows = {row.id: row for row in connection.execute(sa.text("SELECT * FROM messages"))}
+    assert [(rows[one.id].recipient, rows[one.id].body) for one in everyone] == [
+        ("", ""),
+        (erased, "Hello"),
+        (erased, "Hello"),
+        (somebody_else.to, "Hello"),
+    ]
+
+
+def test_what_cannot_be_stored_is_explained_without_its_value(store: Store) -> None:
+    secret = a_billed_message(body="top secret \0")
+    kept = store.keep([a_billed_message(), secret])
+    assert kept.unstorable.keys() == {secret.id}
+    assert "secret" not in kept.unstorable[secret.id]
+    assert len(kept.rows) == 2
