@@ -1,14 +1,17 @@
 """What happens to billing on a stage: each scene is one that right billing comes through."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from chaos.mutants.stage import Stage
 from testkit.kafka_proxy import Action, Api, Direction
 from testkit.waiting import eventually
 
 A_WHILE = 1.0
-VISITS = 2
-VISIT_SECONDS = 8.0
+VISITS = 3
+VISIT_SECONDS = 5.0
+"""As a member: longer than a batch is in hand."""
 
 
 def death_in_a_commit(stage: Stage) -> None:
@@ -29,8 +32,11 @@ def members_that_come_and_go(stage: Stage) -> None:
         for visit in range(VISITS):
             stage.feed(20)
             stage.until_done()
-            with stage.pod(f"visitor-{visit}") as visitor:
-                _feed_for(stage, VISIT_SECONDS)
+            name = f"visitor-{visit}"
+            with stage.pod(name) as visitor:
+                _feed_until(stage, partial(stage.is_member, name), within=40)
+                end = time.monotonic() + VISIT_SECONDS
+                _feed_until(stage, lambda end=end: time.monotonic() >= end)  # type: ignore[misc]
                 visitor.terminate()
                 visitor.join(10)
         stage.until_done()
@@ -61,11 +67,12 @@ def repeats_of_a_client(stage: Stage) -> None:
         stage.until_done()
 
 
-def _feed_for(stage: Stage, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def _feed_until(stage: Stage, done: Callable[[], bool], within: float = 30.0) -> None:
+    def fed() -> bool:
         stage.feed(4)
-        _wait(0.05)
+        return done()
+
+    eventually(fed, within, every=0.05)
 
 
 def _wait(seconds: float) -> None:

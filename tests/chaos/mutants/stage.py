@@ -76,6 +76,11 @@ class Stage:
             process.kill()
             process.join()
 
+    def is_member(self, name: str) -> bool:
+        """Whether that pod has been given partitions."""
+        log = self.folder / f"{name}.log"
+        return log.exists() and "partitions gained" in log.read_text()
+
     def feed(self, count: int) -> list[AcceptedMessage]:
         """New messages, on both partitions in turn."""
         fed = [an_accepted_message(self.account) for _ in range(count)]
