@@ -158,7 +158,7 @@ def test_the_killed_transaction_was_aborted(load: Load, topics: Topics) -> None:
 
     Kafka ended it in its own time, or first the successor, who leaves the id as one that has begun nothing.
     """
-    assert topics.transaction(load.killed).state in ("CompleteAbort", "Empty")
+    assert topics.transaction_state(load.killed) in ("CompleteAbort", "Empty")
 
 
 @must_answer(httpx.TransportError)

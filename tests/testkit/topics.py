@@ -24,16 +24,6 @@ SILENCE_MS = "40000"
 
 
 @dataclass(frozen=True)
-class Transaction:
-    """The last transaction of one transactional id, as its coordinator has it."""
-
-    producer: str
-    state: str
-    partitions: tuple[str, ...]
-    """Each is topic-number."""
-
-
-@dataclass(frozen=True)
 class Topics:
     """Reads whole topics with the console consumer and asks the broker about transactions."""
 
@@ -60,22 +50,10 @@ class Topics:
         """How often the topic carries each message id."""
         return Counter(json.loads(line)["id"] for line in self.lines(topic))
 
-    def transaction(self, transactional_id: str) -> Transaction:
-        """The newest of that id (KIP-664's tool)."""
+    def transaction_state(self, transactional_id: str) -> str:
+        """Of the newest of that id (KIP-664's tool)."""
         (found,) = self._described("describe", "--transactional-id", transactional_id)
-        partitions = tuple(found["TopicPartitions"].split(","))
-        return Transaction(found["ProducerId"], found["TransactionState"], partitions)
-
-    def holds_open_records(self, topic: str, transaction: Transaction) -> bool:
-        """Whether the transaction is open and records of it are in the topic's log."""
-        places = [place.rpartition("-") for place in transaction.partitions]
-        mine = [number for name, _, number in places if name == topic and transaction.state == "Ongoing"]
-        return any(self._has_open_records(topic, number, transaction.producer) for number in mine)
-
-    def _has_open_records(self, topic: str, number: str, producer: str) -> bool:
-        found = self._described("describe-producers", "--topic", topic, "--partition", number)
-        begun = {row["ProducerId"]: row["CurrentTransactionStartOffset"] for row in found}
-        return begun.get(producer, "None") != "None"
+        return found["TransactionState"]
 
     def _described(self, *question: str) -> list[dict[str, str]]:
         output = self._run(TRANSACTIONS, *question)

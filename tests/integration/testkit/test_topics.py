@@ -44,18 +44,15 @@ def test_a_topic_is_read_to_its_end_and_no_further(broker: Broker, topics: Topic
     assert topics.lines(broker.name("empty")) == []
 
 
-def test_a_transaction_holds_records_from_the_first_one_to_its_end(broker: Broker, topics: Topics) -> None:
-    name = broker.name("marketing")
+def test_the_state_of_a_transaction_is_told(broker: Broker, topics: Topics) -> None:
     with transaction(broker, ["a"]) as producer:
-        is_open = topics.transaction(broker.prefix)
-        assert is_open.state == "Ongoing"
-        assert topics.holds_open_records(name, is_open)
-        assert not topics.holds_open_records(broker.name("empty"), is_open)
+        assert topics.transaction_state(broker.prefix) == "Ongoing"
+        assert not topics.is_settled(broker.name("marketing"))
         producer.abort_transaction()
-    assert topics.transaction(broker.prefix).state == "CompleteAbort"
-    assert not topics.holds_open_records(name, is_open)
+    assert topics.transaction_state(broker.prefix) == "CompleteAbort"
+    assert topics.is_settled(broker.name("marketing"))
 
 
 def test_an_id_that_is_not_known_yet_may_be_asked_for_again(topics: Topics) -> None:
     with pytest.raises(AssertionError, match="could not be found"):
-        topics.transaction("nobody")
+        topics.transaction_state("nobody")
