@@ -100,6 +100,10 @@ class Connection:
         self._trouble_until = 0.0
         self._health.back(KAFKA)
 
+    def is_away(self) -> bool:
+        """As far as is known."""
+        return KAFKA in self._health.readiness().away
+
     def judge(self, statistics: str) -> None:
         """Once a second: is any broker connected? The state of connections is known without asking anybody."""
         brokers = json.loads(statistics)["brokers"].values()

@@ -23,13 +23,11 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from messaging_processors.runtime.connection import LIBRARY_LOG, Connection
-from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.offsets import Group
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
-_ASK_AGAIN_SECONDS = 1.0
-_HIDDEN_SECONDS = 0.1
-"""A member that is alive has written its transaction's end by then."""
+_ASK_SECONDS = 0.5
+"""The client asks again and again until then: a member that is alive has written its transaction's end by then."""
+_ASK_AGAIN_SECONDS = 0.3
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _ask_headers = methodcaller("headers")
@@ -55,9 +53,7 @@ class Reader:
         on_hidden: Callable[[frozenset[Position]], None] = lambda _: None,
     ) -> None:
         self._connection = connection
-        self._whereabouts = Group(connection, group_id).whereabouts
         self._on_hidden = on_hidden
-        self._hidden: frozenset[Position] = frozenset()
         self._assigned: set[Position] = set()
         self._lost: set[Position] = set()
         self._astray: set[Position] = set()
@@ -163,35 +159,33 @@ class Reader:
         self._connection.failed(str(error))
 
     def _find_way(self) -> None:
-        """Seeks what is astray to where the group is; what Kafka can't say that of waits, and the others are read."""
+        """Seeks what is astray to where the group is; while Kafka can't say where that is, the others are read on.
+
+        The admin client would tell which of them are hidden. It ends the process where it gets no answer in time
+        (librdkafka 2.16: `rd_kafka_enq_once_del_source_return: Assertion`).
+        """
         if not self._astray or time.monotonic() < self._ask_at:
             return
         try:
-            found = self._whereabouts(self._astray)
-            self._seek(found.offsets)
-        except (Away, KafkaException) as error:
-            _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
+            self._seek(self._consumer.committed(_partitions(self._astray), _ASK_SECONDS))
+        except KafkaException as error:
+            _log.info(
+                "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
+            )
+            if not self._connection.is_away():
+                self._on_hidden(frozenset(self._astray))
             self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
             return
-        self._wait_for(found.hidden)
-
-    def _seek(self, offsets: Mapping[Position, int]) -> None:
-        for (topic, partition), committed in offsets.items():
-            offset = committed if committed >= 0 else OFFSET_BEGINNING
-            _log.info("rewound", topic=topic, partition=partition, offset=offset)
-            self._consumer.seek(TopicPartition(topic, partition, offset))
-        self._astray -= offsets.keys()
         if not self._held:
-            self._resume({*offsets})
+            self._resume(self._astray)
+        self._astray.clear()
 
-    def _wait_for(self, hidden: frozenset[Position]) -> None:
-        """What is hidden is asked about again soon; what was hidden before, too, is somebody's who is gone."""
-        if new := hidden - self._hidden:
-            _log.info("an open transaction hides the group's offsets", partitions=sorted(new))
-        stuck, self._hidden = hidden & self._hidden, hidden
-        if stuck:
-            self._on_hidden(stuck)
-        self._ask_at = time.monotonic() + _HIDDEN_SECONDS if hidden else 0.0
+    def _seek(self, committed: list[TopicPartition]) -> None:
+        _raise_first_error(committed)
+        for place in committed:
+            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+            _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
+            self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
 
     def _pause(self, positions: set[Position]) -> None:
         """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
@@ -278,6 +272,12 @@ def _headers(message: Message) -> Headers:
         return cast(Headers, tuple(_ask_headers(message) or ()))
     except SystemError:
         return UNREADABLE_HEADERS
+
+
+def _raise_first_error(places: Iterable[TopicPartition]) -> None:
+    for place in places:
+        if place.error:
+            raise KafkaException(place.error)
 
 
 def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:
