@@ -20,7 +20,7 @@ from testkit.answering import always, answer, attempt, several
 from testkit.samples import a_billed_message
 
 NEVER = "Fri, 31 Dec 99999999999 23:59:59 GMT"
-LATER = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+LATER = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
@@ -43,7 +43,7 @@ def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [("7", 7.0), (LATER, 3600.0), ("soon", None), ("", None), ("-1", None), ("²", None), (NEVER, None)],
+    [("7", 7.0), (LATER, 86400.0), ("soon", None), ("", None), ("-1", None), ("²", None), (NEVER, None)],
 )
 def test_it_says_when_to_come_back(said: str, seconds: float | None) -> None:
     made = attempt(lambda _: answer(503, {b"Retry-After": said.encode("latin-1")}), several(1))
