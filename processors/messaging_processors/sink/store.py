@@ -1,4 +1,4 @@
-"""The sinks' rows; `main` calls it. Every call is one transaction of a fixed number of statements, whatever the batch.
+"""The sinks' rows; `loop` calls it. Every call is one transaction of a fixed number of statements, whatever the batch.
 
 Raises `Away` when the database is. A row stands for a message that arrived here, whether it was read once or often; its
 state only moves forward, and what ends a charged message without its arrival pays it back in the same transaction.

@@ -1,4 +1,4 @@
-"""Hands messages to the third party; `main` calls it. The only `httpx` import of the sinks.
+"""Hands messages to the third party; `loop` calls it. The only `httpx` import of the sinks.
 
 Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
 every call for a message carries the same Idempotency-Key, its id; what is too late is not sent. No answer in time and a
