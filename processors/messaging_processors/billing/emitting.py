@@ -7,10 +7,7 @@ from datetime import datetime
 
 from messaging_api.account import EntryKind
 from messaging_api.message import (
-    DOMAIN_HEADER,
-    ID_HEADER,
     TRACE_HEADER,
-    TYPE_HEADER,
     BilledMessage,
     BillingOutcome,
     Charge,
@@ -19,6 +16,7 @@ from messaging_api.money import amount
 from messaging_api.processor import BillingConfig
 from messaging_processors.billing.deciding import Emission
 from messaging_processors.billing.handling import Letter
+from messaging_processors.runtime.events import Event
 from messaging_processors.runtime.records import Failure, Headers, Outgoing, dead_letter, header
 
 _OUTCOMES = {
@@ -38,8 +36,8 @@ def outcome(emission: Emission, config: BillingConfig, now: datetime) -> Outgoin
         segments=entry.segments,
         charge=Charge(amount=amount(-entry.amount_micros), currency=entry.currency),
     )
-    headers = _headers(billed, emission.priced.record.headers, config, now)
-    return Outgoing(config.output, billed.account_id.encode(), billed.model_dump_json().encode(), headers)
+    event = _event(billed, emission.priced.record.headers, config, now)
+    return Outgoing(config.output, billed.account_id.encode(), billed.model_dump_json().encode(), event.headers)
 
 
 def letter(poison: Letter, config: BillingConfig, now: datetime) -> Outgoing:
@@ -48,15 +46,7 @@ def letter(poison: Letter, config: BillingConfig, now: datetime) -> Outgoing:
     return dead_letter(poison.record, failure, config.dead_letter_topic, config.processor)
 
 
-def _headers(message: BilledMessage, received: Headers, config: BillingConfig, now: datetime) -> Headers:
-    event = {
-        "ce_specversion": "1.0",
-        ID_HEADER: str(message.id),
-        TYPE_HEADER: message.outcome.event_type,
-        "ce_source": f"/{config.namespace}/{config.topology}/{config.processor}",
-        "ce_time": now.isoformat(),
-        "content-type": "application/json",
-        DOMAIN_HEADER: message.domain,
-    }
+def _event(message: BilledMessage, received: Headers, config: BillingConfig, now: datetime) -> Event:
+    source = f"/{config.namespace}/{config.topology}/{config.processor}"
     trace = header(received, TRACE_HEADER)
-    return tuple((name, text.encode()) for name, text in event.items()) + (((TRACE_HEADER, trace),) if trace else ())
+    return Event(message.id, message.outcome.event_type, source, now, message.domain, trace)
