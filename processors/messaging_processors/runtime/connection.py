@@ -23,7 +23,6 @@ _TROUBLE_SECONDS = LONGEST_WAIT + 3 * _REQUEST_MS / 1000
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",
-    "enable.idempotence": True,
     "partitioner": "murmur2_random",  # as Java producers do, or one account's messages spread over two partitions
     "request.timeout.ms": _REQUEST_MS,
     "message.timeout.ms": _REQUEST_MS,  # decided before we stop waiting, so that nothing is written behind our back

@@ -1,10 +1,14 @@
 """Writes single records to Kafka and tells each one's fate; be-messaging awaits it before it answers a caller.
 
-Promise: a delivered record is in its topic on all in-sync replicas, once. Every other end is one of
+Promise: a delivered record is in its topic on all in-sync replicas, at least once. Every other end is one of
 
     PublishError
      ├─ NotPublished   certainly not in the topic: the caller may simply try again
      └─ FateUnknown    sent, but no answer came: it may be in the topic
+
+The producer is not an idempotent one: what Kafka acknowledges is then the very request that carried the record. An
+idempotent client calls a record delivered, too, that Kafka takes for a repeat by its sequence number. A record that is
+there twice does no harm: its message has one id, and is charged once.
 
 Kafka's absence is noticed by the deliveries that fail and by `probe`, which also sees its return; while it is known to
 be away nothing is queued, every record is refused at once.
@@ -14,7 +18,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, client_settings
@@ -41,7 +44,6 @@ _SETTINGS = PRODUCER_SETTINGS | {
     "queue.buffering.max.kbytes": 32 * 1024,
     "linger.ms": 2,
 }
-_log = structlog.get_logger()
 
 
 class PublishError(Exception):
@@ -64,7 +66,8 @@ class Publisher:
         self._topics = topics
         self._health = health
         self._closing = threading.Event()
-        self._producer = self._new_producer()
+        settings = client_settings(bootstrap_servers) | _SETTINGS | {"error_cb": self._notice}
+        self._producer = Producer(settings, logger=LIBRARY_LOG)
         threading.Thread(target=self._serve_callbacks, name="publisher", daemon=True).start()
 
     def publish(self, record: Outgoing) -> Future[None]:
@@ -103,23 +106,9 @@ class Publisher:
         self._producer.flush(_CLOSE_SECONDS)
         self._closing.set()
 
-    def _new_producer(self) -> Producer:
-        settings = client_settings(self._bootstrap_servers) | _SETTINGS | {"error_cb": self._notice}
-        return Producer(settings, logger=LIBRARY_LOG)
-
     def _serve_callbacks(self) -> None:
         while not self._closing.is_set():
-            try:
-                self._producer.poll(0.5)
-            except KafkaException as error:  # what is fatal comes this way, and not to `_notice`
-                self._replace_producer(error)
-
-    def _replace_producer(self, error: KafkaException) -> None:
-        """A producer that has met a fatal error refuses everything from then on; only a new one helps."""
-        _log.error("the Kafka producer met a fatal error and is replaced", error=str(error.args[0]))
-        broken, self._producer = self._producer, self._new_producer()
-        broken.purge()
-        broken.flush(_CLOSE_SECONDS)
+            self._producer.poll(0.5)
 
     def _notice(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -1,23 +1,34 @@
-"""Where the publisher writes to, and its last resort after a fatal error, when a producer refuses everything."""
+"""Where the publisher writes to, and what its acknowledgements are worth, whatever becomes of requests and answers."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future
-from uuid import uuid4
+from concurrent.futures import Future, wait
 
 import pytest
 
-from messaging_api.processor import MessagingConfig
 from messaging_cli.local.process import Service
 from messaging_processors.runtime.connection import KAFKA
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.publishing import Publisher, PublishError
+from messaging_processors.runtime.publishing import NotPublished, Publisher
 from messaging_processors.runtime.records import Outgoing
 from messaging_processors.runtime.watching import reporting
-from testkit.librdkafka import break_for_good
-from testkit.posting import records
+from testkit.broker import Broker
+from testkit.kafka_proxy import Action, Api, Direction, KafkaProxy
 from testkit.waiting import eventually
 
-POSTPAID = "http-postpaid"
+TOPIC = "accepted"
+REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
+
+
+@pytest.fixture
+def broker(proxied_kafka: tuple[Service, KafkaProxy]) -> Broker:
+    broker = Broker(proxied_kafka[0].address)
+    broker.make_topics({TOPIC: 3})
+    return broker
+
+
+@pytest.fixture
+def proxy(proxied_kafka: tuple[Service, KafkaProxy]) -> KafkaProxy:
+    return proxied_kafka[1]
 
 
 @pytest.fixture
@@ -26,16 +37,11 @@ def health() -> Health:
 
 
 @pytest.fixture
-def publisher(messaging_config: MessagingConfig, health: Health) -> Iterator[Publisher]:
-    publisher = Publisher(messaging_config.bootstrap_servers, [POSTPAID], health)
+def publisher(broker: Broker, proxy: KafkaProxy, health: Health) -> Iterator[Publisher]:
+    publisher = Publisher(proxy.address, [broker.name(TOPIC)], health)
     publisher.probe()
     yield publisher
     publisher.close()
-
-
-def publish(publisher: Publisher) -> tuple[bytes, Future[None]]:
-    key = uuid4().bytes
-    return key, publisher.publish(Outgoing(POSTPAID, key, b"{}"))
 
 
 def healthy(publisher: Publisher, health: Health) -> bool:
@@ -43,27 +49,41 @@ def healthy(publisher: Publisher, health: Health) -> bool:
     return not health.readiness().away
 
 
-def test_it_goes_on_with_a_new_producer_and_leaves_no_caller_waiting(
-    publisher: Publisher, health: Health, kafka: Service
+def publish(publisher: Publisher, broker: Broker, *keys: bytes) -> dict[bytes, Future[None]]:
+    fates = {key: publisher.publish(Outgoing(broker.name(TOPIC), key, b"{}")) for key in keys}
+    wait(fates.values(), 10)
+    return fates
+
+
+@pytest.mark.parametrize(
+    ("direction", "action"),
+    [
+        (REQUEST, Action.HOLD),
+        (REQUEST, Action.HOLD_AND_CUT),
+        (REQUEST, Action.DOUBLE),
+        (RESPONSE, Action.SWALLOW),
+        (RESPONSE, Action.RESET),
+    ],
+)
+def test_what_is_acknowledged_is_in_the_topic_and_what_is_refused_is_not(
+    publisher: Publisher, broker: Broker, proxy: KafkaProxy, health: Health, direction: Direction, action: Action
 ) -> None:
-    kafka.pause()
-    try:
-        in_flight = [publish(publisher)[1] for _ in range(5)]
-        break_for_good(publisher._producer)
-        eventually(lambda: all(fate.done() for fate in in_flight))
-    finally:
-        kafka.resume()
-    assert all(isinstance(fate.exception(), PublishError) for fate in in_flight)
+    rule = proxy.rule(Api.PRODUCE, direction, action, times=2)
+    during = publish(publisher, broker, *(b"%d" % number for number in range(12)))
+    assert rule.seen
+    rule.times = 0
+    if action in (Action.HOLD, Action.HOLD_AND_CUT):
+        rule.release()
     eventually(lambda: healthy(publisher, health))
-    key, fate = publish(publisher)
-    fate.result(10)
-    assert [record.key() for record in records(kafka.address, POSTPAID)].count(key) == 1
+    after = publish(publisher, broker, b"afterwards")
+    found = {record.key for record in broker.everything(TOPIC)}
+    assert {key for key, fate in {**during, **after}.items() if not fate.exception()} - found == set()
+    assert not found & {key for key, fate in during.items() if isinstance(fate.exception(), NotPublished)}
+    assert b"afterwards" in found
 
 
-def test_a_key_goes_where_java_producers_put_it(publisher: Publisher, kafka: Service) -> None:
+def test_a_key_goes_where_java_producers_put_it(publisher: Publisher, broker: Broker) -> None:
     """Of three partitions, as Kafka's own `Utils.toPositive(Utils.murmur2(key)) % 3` says."""
     wanted = {b"21": 0, b"foobar": 0, b"a-little-bit-long-string": 2, b"account-2": 1, b"account-4": 2, b"account-6": 1}
-    for key in wanted:
-        publisher.publish(Outgoing(POSTPAID, key, b"{}")).result(10)
-    found = {record.key(): record.partition() for record in records(kafka.address, POSTPAID)}
-    assert {key: found[key] for key in wanted} == wanted
+    publish(publisher, broker, *wanted)
+    assert {record.key: record.partition for record in broker.everything(TOPIC)} == wanted
