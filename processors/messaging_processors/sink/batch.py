@@ -32,6 +32,8 @@ class Batch:
     kept: bool = False
     """The database has its messages."""
     to_send: set[UUID] = field(default_factory=set)
+    doubtful: set[UUID] = field(default_factory=set)
+    """Of those, what the third party may have: it never answered, or somebody else had them in hand before."""
     outcomes: dict[UUID, Change] = field(default_factory=dict)
     """What the database has still to be told."""
     failures: dict[UUID, Failures] = field(default_factory=dict)

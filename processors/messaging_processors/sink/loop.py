@@ -4,7 +4,7 @@ It works on one batch at a time:
 
 1. read it and tell messages from receipts;
 2. one database transaction: insert each message once, as billing left it, and learn which are still to be sent;
-3. third-party calls for those, unless their time is over;
+3. third-party calls for those, unless their time is over and nobody has called before;
 4. dead letters, of poison and of what the third party refuses for good: written and acknowledged;
 5. one database transaction: the outcomes, and what is paid back for them;
 6. one database transaction: what the receipts say, and what is paid back for them; those of unknown messages end as 4;
@@ -149,6 +149,7 @@ class Sink:
             kept = self.store.keep(batch.messages, batch.replayed)
             self.runtime.health.back(database.DATABASE)
             batch.to_send = {key for key, row in kept.rows.items() if row.view.state is MessageState.CHARGED}
+            batch.doubtful = batch.to_send - kept.fresh
             for key in kept.unstorable.keys() & batch.to_send:
                 self._give_up(batch, key, self._failure("Unstorable", kept.unstorable[key]))
             self._tell(batch, (row for row in kept.rows.values() if row.view.state is not MessageState.CHARGED))
@@ -162,8 +163,10 @@ class Sink:
             batch.unsent,
             batch.failures.keys(),
             lambda: self.clocks.monotonic() >= end or self.runtime.shutdown.is_set(),
+            batch.doubtful,
         )
         batch.failed(attempt.failed, self.clocks.now())
+        batch.doubtful = attempt.doubtful
         for key, answer in attempt.answers.items():
             self._note(batch, key, answer)
         if attempt.answers and not attempt.away:

@@ -47,7 +47,7 @@ _INSERT = text(
     f" AS new({', '.join(_TYPES)})"
     " LEFT JOIN erasures erased ON erased.tenant = new.tenant"
     " AND erased.recipient_hash = sha256(convert_to(new.recipient, 'UTF8')) AND new.accepted_at <= erased.requested_at"
-    " ORDER BY new.id ON CONFLICT (id) DO NOTHING"
+    " ORDER BY new.id ON CONFLICT (id) DO NOTHING RETURNING id"
 )
 _LOCK = text("SELECT 1 FROM messages WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
 _ROWS = text("SELECT id, tenant, account_id, domain, state, reason FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
@@ -55,7 +55,7 @@ _REOPEN = text(
     f"UPDATE messages SET state = '{MessageState.CHARGED}', reason = '', updated_at = now()"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
     f" WHERE messages.id = replayed.id AND state = '{MessageState.DEAD_LETTERED}'"
-    " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id)"
+    " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id) RETURNING messages.id"
 )
 _CHANGE = text(
     "UPDATE messages SET state = news.state, reason = news.reason, updated_at = now()"
@@ -73,6 +73,8 @@ class Kept:
     """What the database has of messages, and why some could not be stored as they are."""
 
     rows: dict[UUID, Row] = field(default_factory=dict)
+    fresh: set[UUID] = field(default_factory=set)
+    """Stored or opened again just now: before that nobody could send them."""
     unstorable: dict[UUID, str] = field(default_factory=dict)
 
 
@@ -100,30 +102,30 @@ class Store:
         A message that was `replayed` from the dead letters is open again, unless it was paid back: the only way back
         for a state. Of subscribers that were erased meanwhile neither number nor text is stored.
         """
-        rows = [_row(message) for message in messages]
+        rows, kept = [_row(message) for message in messages], Kept()
         try:
-            return Kept(self._keep(rows, replayed))
+            self._keep(rows, replayed, kept)
+            return kept
         except (exc.DataError, exc.IntegrityError):
-            kept = Kept()
+            pass
         for row in rows:  # One row spoils the whole statement: find out which.
             self._keep_alone(row, {row["id"]} & {*replayed}, kept)
         return kept
 
     def _keep_alone(self, row: Mapping[str, Any], replayed: Collection[UUID], kept: Kept) -> None:
         try:
-            kept.rows |= self._keep([row], replayed)
+            self._keep([row], replayed, kept)
         except (exc.DataError, exc.IntegrityError) as error:
             kept.unstorable[row["id"]] = _explain(error)
-            kept.rows |= self._keep([{**row, "body": "", "reason": ""}], replayed)  # a charge needs its row
+            self._keep([{**row, "body": "", "reason": ""}], replayed, kept)  # a charge needs its row
 
-    def _keep(self, rows: Sequence[Mapping[str, Any]], replayed: Collection[UUID]) -> dict[UUID, Row]:
+    def _keep(self, rows: Sequence[Mapping[str, Any]], replayed: Collection[UUID], kept: Kept) -> None:
         with transaction(self._engine) as connection:
-            if replayed:
-                ids = sorted(replayed)
-                connection.execute(_LOCK, {"ids": ids})
-                connection.execute(_REOPEN, {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]})
-            connection.execute(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})
-            return _read(connection, [row["id"] for row in rows])
+            fresh = _reopen(connection, replayed) if replayed else set()
+            fresh |= {*connection.scalars(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})}
+            found = _read(connection, [row["id"] for row in rows])
+        kept.rows |= found
+        kept.fresh |= fresh
 
     def advance(self, changes: Sequence[Change]) -> dict[UUID, Row]:
         """Records what became of messages that were to be sent, and tells what they are now."""
@@ -146,6 +148,12 @@ class Store:
             if ended := {key: state for key, state in states.items() if state in ENDS_UNDELIVERED}:
                 reverse(connection, ended)
             return _read(connection, ids)
+
+
+def _reopen(connection: Connection, replayed: Collection[UUID]) -> set[UUID]:
+    ids = sorted(replayed)
+    connection.execute(_LOCK, {"ids": ids})
+    return {*connection.scalars(_REOPEN, {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]})}
 
 
 def _read(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Row]:

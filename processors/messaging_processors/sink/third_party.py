@@ -1,10 +1,11 @@
 """Hands messages to the third party; `loop` calls it. The only `httpx` import of the sinks.
 
 Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
-every call for a message carries the same Idempotency-Key, its id; what is too late is not sent. No answer in time and a
-broken connection say nothing, since the third party may have taken the message: it is sent again. So is what it could
-not take (`answers`): soon and with full jitter, `ATTEMPTS` times at most, unless it says itself when to come back; then
-its account's later messages wait with it. `breaker` says whether there are calls, and repetitions, at all.
+every call for a message carries the same Idempotency-Key, its id, and its end; what is too late is not sent. No answer
+in time and a broken connection say nothing, since the third party may have taken the message: it is sent again, late or
+not, for what may have been sent is not paid back. So is what it could not take (`answers`): soon and with full jitter,
+`ATTEMPTS` times at most, unless it says itself when to come back; then its account's later messages wait with it.
+`breaker` says whether there are calls, and repetitions, at all.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ ATTEMPTS = 3
 _JITTER_SECONDS = 0.1
 """The most that the first repetition waits; each further one waits up to twice as long."""
 _IDLE_SECONDS = 2.0
+_TOLD = {"id", "account_id", "to", "body", "domain", "valid_until"}
 _LONGEST_TIMEOUT = 20.0
 """A turn of the loop lasts as long as its longest call, and a loop that does not turn looks dead."""
 
@@ -50,7 +52,9 @@ class Attempt:
 
     answers: dict[UUID, Answer] = field(default_factory=dict)
     failed: list[UUID] = field(default_factory=list)
-    """Of each call that had no answer."""
+    """Of each call that had no answer that says anything of the message."""
+    doubtful: set[UUID] = field(default_factory=set)
+    """Messages that the third party may have taken."""
     away: Away | None = None
 
     @property
@@ -64,13 +68,17 @@ class Attempt:
             self.away = away
 
 
+class _NoAnswer(Away):
+    """The third party was asked, and what it did is unknown."""
+
+
 @dataclass
 class _Task:
     """What the calls of one attempt share."""
 
     give_up: Callable[[], bool]
     tried: set[UUID]
-    result: Attempt = field(default_factory=Attempt)
+    result: Attempt
 
 
 class Provider:
@@ -92,13 +100,20 @@ class Provider:
         self._last_failure = ""
 
     def attempt(
-        self, messages: Iterable[BilledMessage], tried: Collection[UUID], give_up: Callable[[], bool]
+        self,
+        messages: Iterable[BilledMessage],
+        tried: Collection[UUID],
+        give_up: Callable[[], bool],
+        doubtful: Collection[UUID] = (),
     ) -> Attempt:
-        """Sends what can be sent until `give_up`; another call for what was `tried` before is a repetition."""
-        task = _Task(give_up, {*tried})
+        """Sends what can be sent until `give_up`; another call for what was `tried` before is a repetition.
+
+        What is `doubtful` may have been taken by an earlier one.
+        """
+        task = _Task(give_up, {*tried}, Attempt(doubtful={*doubtful}))
         lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
         for message in messages:
-            if self._is_late(message):
+            if self._is_late(message, task):
                 task.result.answers[message.id] = Late()
             else:
                 lanes[message.tenant, message.account_id].append(message)
@@ -130,7 +145,7 @@ class Provider:
         for repetition in range(ATTEMPTS):
             if repetition:
                 await asyncio.sleep(random.uniform(0, _JITTER_SECONDS * 2 ** (repetition - 1)))
-            if self._is_late(message):
+            if self._is_late(message, task):
                 task.result.answers[message.id] = Late()
                 return True
             call = self._permission(message.id, task)
@@ -141,6 +156,7 @@ class Provider:
                 return True
             except Away as error:
                 task.result.failed.append(message.id)
+                task.result.doubtful |= {message.id} if isinstance(error, _NoAnswer) else set()
                 task.result.note(error)
         return False
 
@@ -172,10 +188,12 @@ class Provider:
         try:
             async with asyncio.timeout_at(end):
                 response = await self._client.send(self._request(message), stream=True)
-        except TimeoutError as error:
-            raise self._away(f"no answer in {self._timeout:g} s") from error
-        except httpx.TransportError as error:
+        except httpx.ConnectError as error:
             raise self._away(f"{type(error).__name__}: {error}") from error
+        except TimeoutError as error:
+            raise _NoAnswer(THIRD_PARTY, f"{self._url.host}: no answer in {self._timeout:g} s") from error
+        except httpx.TransportError as error:
+            raise _NoAnswer(THIRD_PARTY, f"{self._url.host}: {type(error).__name__}: {error}") from error
         await _drain(response, end)
         if answer := meaning(response.status_code):
             return answer
@@ -183,11 +201,13 @@ class Provider:
         raise self._away(f"HTTP {response.status_code}", asked)
 
     def _request(self, message: BilledMessage) -> httpx.Request:
-        body = message.model_dump(mode="json", include={"id", "account_id", "to", "body", "domain"})
+        body = message.model_dump(mode="json", include=_TOLD, exclude_none=True)
         return self._client.build_request("POST", self._url, json=body, headers={"Idempotency-Key": str(message.id)})
 
-    def _is_late(self, message: BilledMessage) -> bool:
-        return message.valid_until is not None and self._clocks.now() >= message.valid_until
+    def _is_late(self, message: BilledMessage, task: _Task) -> bool:
+        if message.valid_until is None or message.id in task.result.doubtful:
+            return False
+        return self._clocks.now() >= message.valid_until
 
     def _away(self, why: str, asked: float | None = None) -> Away:
         return Away(THIRD_PARTY, f"{self._url.host}: {why}", asked)

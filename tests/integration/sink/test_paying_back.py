@@ -1,6 +1,7 @@
 """What was charged for a message that never arrives is paid back where that is promised: once, and with its state."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 from uuid import UUID, uuid4
@@ -88,6 +89,20 @@ def test_a_message_whose_time_is_over_is_not_sent_and_paid_back(
     assert ends.cached([late, in_time]) == {"expired": 1, "sent": 1}
     assert reversed_messages(accounts, account) == [(late.id, "expired")]
     assert adds_up(accounts, account)
+
+
+def test_what_somebody_else_may_have_sent_is_sent_however_late(
+    ends: Ends, sinks: Sinks, accounts: Accounts, account: str, postgres_url: str
+) -> None:
+    """It was stored before this sink read it: whoever did that may have died between the call and its answer."""
+    late = a_billed_message(account).model_copy(update={"valid_until": datetime.now(UTC)})
+    charge(accounts, late)
+    with closing(Store(database.connect(postgres_url))) as another:
+        another.keep([late])
+    ends.put([late])
+    finish(ends, 1, sinks.new())
+    assert ends.states([late]) == {"sent": 1}
+    assert reversed_messages(accounts, account) == []
 
 
 @pytest.mark.parametrize("outcome", [BillingOutcome.REFUSED, BillingOutcome.EXPIRED])

@@ -95,6 +95,15 @@ def test_states_only_move_forward(store: Store) -> None:
     assert after(store.advance, MessageState.EXPIRED) == "delivered"
 
 
+def test_it_tells_what_nobody_can_have_sent_before(store: Store) -> None:
+    known, new = a_billed_message(), a_billed_message()
+    assert store.keep([known]).fresh == {known.id}
+    assert store.keep([known, new]).fresh == {new.id}
+    store.advance(changes([known], MessageState.DEAD_LETTERED))
+    assert store.keep([known], {known.id}).fresh == {known.id}
+    assert store.keep([known], {known.id}).fresh == set()
+
+
 def test_of_two_receipts_at_once_the_first_counts(store: Store) -> None:
     messages = [a_billed_message() for _ in range(100)]
     store.keep(messages)

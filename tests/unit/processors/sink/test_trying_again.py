@@ -154,6 +154,36 @@ def test_what_becomes_too_late_while_it_is_tried_is_not_sent_again() -> None:
     assert (made.answers, made.failed) == ({message.id: Late()}, [message.id])
 
 
+def test_what_may_have_been_taken_is_sent_again_however_late() -> None:
+    """Else it could be paid back and sent."""
+    times = iter([datetime(2030, 1, 1, second=second, tzinfo=UTC) for second in range(60)])
+    message = a_billed_message().model_copy(update={"valid_until": datetime(2030, 1, 1, second=2, tzinfo=UTC)})
+    calls: list[httpx.Request] = []
+
+    def hang_up(request: httpx.Request) -> httpx.Response:
+        calls.append(request)
+        raise httpx.ReadError("reset", request=request)
+
+    config, clocks = ThirdParty(url="http://provider.example"), Clocks(now=lambda: next(times))
+    with closing(Provider(config, httpx.MockTransport(hang_up), clocks)) as provider:
+        made = provider.attempt([message], (), lambda: False)
+        assert (len(calls), made.answers, made.doubtful) == (ATTEMPTS, {}, {message.id})
+        provider.attempt([message], made.failed, lambda: False, made.doubtful)
+    assert len(calls) > ATTEMPTS
+
+
+def test_what_never_reached_the_third_party_is_too_late_in_the_end() -> None:
+    times = iter([datetime(2030, 1, 1, second=second, tzinfo=UTC) for second in range(60)])
+    message = a_billed_message().model_copy(update={"valid_until": datetime(2030, 1, 1, second=3, tzinfo=UTC)})
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    config, clocks = ThirdParty(url="http://provider.example"), Clocks(now=lambda: next(times))
+    with closing(Provider(config, httpx.MockTransport(refuse), clocks)) as provider:
+        assert provider.attempt([message], (), lambda: False).answers == {message.id: Late()}
+
+
 def test_tenants_with_an_account_of_the_same_name_do_not_wait_for_each_other() -> None:
     ours = a_billed_message()
     theirs = ours.model_copy(update={"tenant": "other", "id": uuid4()})
