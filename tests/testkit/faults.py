@@ -12,6 +12,8 @@ from testkit.waiting import eventually
 
 STEPS = (0.01, 0.02, 0.04, 0.08) * 2
 """Seconds that a stopped pod runs at a time: of several lengths, or they keep pace with its batches."""
+_ABORTED = ("CompleteAbort", "Empty")
+"""By Kafka in its time, or before that by a successor, who leaves the id as one that has begun nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,13 @@ def stopped(cluster: Cluster, service: str) -> Iterator[None]:
         pod.signal("CONT")
 
 
-def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, processor: str, output: str) -> str:
+def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, processor: str, output: str) -> None:
     """Kills and force-deletes a billing pod that lags while its transaction is open and has records in `output`.
 
-    Gives the transactional id, which nobody uses again: pods' names are never given twice.
+    It is aborted then, or the pod had asked for its commit and another one has to die. Who ends it first, Kafka or a
+    successor, decides how it is called afterwards; nobody uses its id again, pods' names are never given twice.
     """
-    return eventually(_Hunt(cluster, topics, lag, processor, output).caught, within=180)
+    eventually(_Hunt(cluster, topics, lag, processor, output).caught, within=240)
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class _Hunt:
     def group(self) -> str:
         return f"{NAMESPACE}.{TOPOLOGY}.{self.processor}"
 
-    def caught(self) -> str:
-        """The transactional id of a pod that was killed; empty if none was, and then it runs on."""
+    def caught(self) -> bool:
+        """Whether a pod was killed and its transaction aborted; one that was not inside runs on."""
         running = pods(self.cluster, f"app.kubernetes.io/name={self.processor}")
         assert running, f"no pod of {self.processor} is running"
         pod = running[-1]
@@ -88,10 +91,19 @@ class _Hunt:
                 thawing.callback(one.signal, "CONT")
                 one.signal("STOP")
             if not self._steps_inside(pod):
-                return ""
+                return False
             pod.signal("KILL")
         self.cluster.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--grace-period=0", "--force")
-        return f"{self.group}.{pod.name}"
+        return self._end(f"{self.group}.{pod.name}") in _ABORTED
+
+    def _end(self, transactional_id: str) -> str:
+        """The state of the transaction once it has one that lasts."""
+
+        def ended() -> str:
+            state = self.topics.transaction_state(transactional_id)
+            return state if state in (*_ABORTED, "CompleteCommit") else ""
+
+        return eventually(ended, within=60)
 
     def _steps_inside(self, pod: Pod) -> bool:
         """Only `pod` runs: a transaction that is open then and was not before is its own."""
