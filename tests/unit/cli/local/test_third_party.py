@@ -1,10 +1,12 @@
 """The recording third party, over HTTP as sinks and tests speak to it."""
 
 import json
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -112,3 +114,13 @@ def test_every_effect_is_told_once_where_receipts_go(client: httpx.Client) -> No
         thread.join()
     receipt = {"accountId": "a", "domain": "marketing", "status": "failed", "reason": "Absent"}
     assert sorted(told, key=lambda one: str(one[1]["id"])) == [("k", {"id": key} | receipt) for key in ("1", "2")]
+
+
+def test_a_request_that_breaks_off_has_asked_for_nothing() -> None:
+    with third_party() as provider:
+        place = urlsplit(provider.address)
+        with socket.create_connection((place.hostname, place.port)) as broken:
+            broken.sendall(b"POST /messages HTTP/1.1\r\nIdempotency-Key: half\r\nContent-Length: 10\r\n\r\n{")
+            broken.shutdown(socket.SHUT_WR)
+            assert broken.recv(1) == b""
+        assert provider.records == []
