@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from messaging_api.processor import BillingConfig
+from messaging_processors.runtime import kafka
 from messaging_processors.runtime.records import Outgoing, next_offsets
 from messaging_processors.runtime.writing import NotCommitted
 from testkit.accounts import Accounts
@@ -78,6 +79,22 @@ def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: Bill
                 old.writer.write([Outgoing(config.output, None, b"{}")], next_offsets(batch.records), batch.group)
             old.reader.rewind(record.position for record in batch.records)
             turn_until(lambda: len(charged(broker)) == len(ids), *[new.step, old.step] * 3)
+    assert charged(broker) == Counter(ids)
+
+
+def test_a_batch_that_takes_longer_than_a_member_may_be_silent_is_refused(
+    broker: Broker, config: BillingConfig, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its member is put out of the group, and another one charges what it still has in hand."""
+    usual = kafka._group_settings
+    monkeypatch.setattr(kafka, "_group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 6000})
+    ids = feed(broker, 200)
+    with billing_pods(config, name="slow", database_url=database_url) as (slow,):
+        batch = slow.a_batch()
+        with billing_pods(config, name="other", database_url=database_url) as (other,):
+            turn_until(lambda: len(charged(broker)) == len(ids), other.step)
+            with pytest.raises(NotCommitted):
+                slow.writer.write([Outgoing(config.output, None, b"{}")], next_offsets(batch.records), batch.group)
     assert charged(broker) == Counter(ids)
 
 
