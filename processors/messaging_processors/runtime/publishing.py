@@ -7,8 +7,8 @@ Promise: a delivered record is in its topic on all in-sync replicas, at least on
      └─ FateUnknown    sent, but no answer came: it may be in the topic
 
 The producer is not an idempotent one: what Kafka acknowledges is then the very request that carried the record. An
-idempotent client calls a record delivered, too, that Kafka takes for a repeat by its sequence number. A record that is
-there twice does no harm: its message has one id, and is charged once.
+idempotent client calls a record delivered, too, that Kafka takes for a repeat by its sequence number, and numbers have
+been given twice (librdkafka issues 3712, 4134). A record that is there twice does no harm: its message is charged once.
 
 Kafka's absence is noticed by the deliveries that fail and by `probe`, which also sees its return; while it is known to
 be away nothing is queued, every record is refused at once.
