@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Path, Query
 
 from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
 from messaging_api.account import AccountId
+from messaging_api.message import IDEMPOTENCY_HEADER
 from messaging_processors.messaging.access import Caller, caller_of, require_scope
 
 _LARGEST_SEQUENCE = 2**63 - 1
@@ -34,11 +35,10 @@ Eraser = Annotated[Caller, Depends(_with_scope(Scope.ERASURES))]
 
 MessageIdInPath = Annotated[UUID, Path(alias="id")]
 AccountIdInPath = Annotated[AccountId, Path(alias="id")]
-IDEMPOTENCY_KEY = "Idempotency-Key"
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias=IDEMPOTENCY_KEY,
+        alias=IDEMPOTENCY_HEADER,
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
