@@ -13,6 +13,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic import BaseModel, ValidationError
 
+from messaging_api.access import API_KEY_HEADER
 from messaging_api.account import AccountId, AccountRequest, AccountView, LedgerEntry, LedgerPage, TopUpRequest
 from messaging_api.message import IDEMPOTENCY_HEADER, Problem
 from messaging_cli.errors import CliError
@@ -77,7 +78,7 @@ class Gateway:
             raise CliError(f"no answer from {self.url} ({error}): is that the gateway, and is it running?") from error
 
     def _headers(self) -> dict[str, str]:
-        return {"Content-Type": "application/json"} | ({"X-API-Key": self.api_key} if self.api_key else {})
+        return {"Content-Type": "application/json"} | ({API_KEY_HEADER: self.api_key} if self.api_key else {})
 
 
 def complaint(response: httpx.Response) -> str:

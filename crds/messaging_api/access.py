@@ -11,6 +11,8 @@ from pydantic import Field
 
 from messaging_api.base import Model
 
+API_KEY_HEADER = "X-API-Key"
+"""A caller's own; the gateway takes `Authorization: Bearer`, too."""
 TENANT_HEADER = "x-tenant"
 SCOPES_HEADER = "x-scopes"
 """Set by the gateway, space-separated; a caller's own are never passed on."""

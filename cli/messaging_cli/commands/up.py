@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from messaging_api.access import API_KEY_HEADER
 from messaging_cli import running
 from messaging_cli.dead_letters import dead_message_ids
 from messaging_cli.demonstration import demonstrate
@@ -127,7 +128,7 @@ def _demonstrate(it: Session, stop: Event) -> int:
 def _summary(it: Session) -> str:
     run, status = it.run, it.processes.resource["status"]
     lines = {
-        "gateway": f"{run.gateway_url}  X-API-Key: {run.api_key}",
+        "gateway": f"{run.gateway_url}  {API_KEY_HEADER}: {run.api_key}",
         "Kafka": run.kafka,
         "PostgreSQL": run.database_url,
         "Redis": run.cache_url,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from messaging_api.access import API_KEY_HEADER
 from messaging_processors.gateway.forwarding import Upstream
 from messaging_processors.gateway.keys import ApiKeys, presented_key
 from messaging_processors.runtime.problems import HANDLERS, ProblemError
@@ -16,7 +17,7 @@ from messaging_processors.runtime.web import MAX_BODY_BYTES
 # be-messaging says which methods a path has; TRACE and CONNECT are not for it.
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-_NO_KEY = "Send your API key as X-API-Key, or as Authorization: Bearer."
+_NO_KEY = f"Send your API key as {API_KEY_HEADER}, or as Authorization: Bearer."
 
 
 class Gateway:

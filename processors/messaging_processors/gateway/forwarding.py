@@ -32,8 +32,8 @@ CLIENT_HEADER = "x-client"
 _REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate", IDEMPOTENCY_HEADER)
 _ANSWER_HEADERS = ("content-type", "location", "retry-after", "allow")
 _UNKNOWN = "be-messaging gave no answer; whether the request took effect is unknown."
-_REPEAT = " Repeat it with the same Idempotency-Key: it takes effect once."
-_NO_KEY_OF_A_REQUEST = "Idempotency-Key: send 1 to 255 visible ASCII characters."
+_REPEAT = f" Repeat it with the same {IDEMPOTENCY_HEADER}: it takes effect once."
+_NO_KEY_OF_A_REQUEST = f"{IDEMPOTENCY_HEADER}: send 1 to 255 visible ASCII characters."
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -43,7 +43,7 @@ def upstream_headers(headers: Headers, client: Client | None) -> dict[str, str]:
     An `Idempotency-Key` that cannot be passed on is refused: without it a repeat would be another message.
     """
     if not headers.get(IDEMPOTENCY_HEADER, "").isascii():
-        raise ProblemError(422, _NO_KEY_OF_A_REQUEST, field="Idempotency-Key")
+        raise ProblemError(422, _NO_KEY_OF_A_REQUEST, field=IDEMPOTENCY_HEADER)
     # None of the others means anything beyond ASCII, and httpx sends nothing else.
     passed = {name: headers[name] for name in _REQUEST_HEADERS if name in headers and headers[name].isascii()}
     return passed | (identity(client) if client else {})

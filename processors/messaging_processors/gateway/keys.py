@@ -13,13 +13,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 
-from messaging_api.access import PLAIN_SCOPES, ApiKey, Scope, Tenant
+from messaging_api.access import API_KEY_HEADER, PLAIN_SCOPES, ApiKey, Scope, Tenant
 from messaging_processors.runtime.errors import Away
 
 API_KEYS = "api-keys"
 API_KEY_ENTRIES = "api-key-entries"
 """Health's name for the entries that are wrong."""
-HEADER = "x-api-key"
 _TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
 
 
@@ -102,7 +101,7 @@ def read_client(name: str, content: bytes) -> Client:
 
 def presented_key(headers: Headers) -> str | None:
     """The key of a request: `X-API-Key: <key>`, or `Authorization: Bearer <key>`."""
-    if key := headers.get(HEADER):
+    if key := headers.get(API_KEY_HEADER):
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

@@ -11,6 +11,7 @@ from messaging_api.account import (
     TopUpRequest,
 )
 from messaging_api.base import Currency
+from messaging_api.message import IDEMPOTENCY_HEADER
 from messaging_api.money import micros
 from messaging_api.processor import MessagingConfig
 from messaging_processors.messaging.accounts import AccountChange, Accounts, CurrencyFixed, Terms
@@ -24,7 +25,6 @@ from messaging_processors.messaging.ledger import (
     TopUpError,
 )
 from messaging_processors.messaging.parameters import (
-    IDEMPOTENCY_KEY,
     AccountIdInPath,
     AccountKeeper,
     After,
@@ -38,9 +38,11 @@ from messaging_processors.runtime.problems import ProblemError
 _CHANGE_UNKNOWN = "The database did not answer in time: the account may have changed, or not. Ask, or send it again."
 _TOP_UP_UNKNOWN = (
     "The database did not answer in time: the balance may be topped up, or not."
-    f" Repeat with the same {IDEMPOTENCY_KEY}: it is added once."
+    f" Repeat with the same {IDEMPOTENCY_HEADER}: it is added once."
 )
-_KEY_NEEDED = f"{IDEMPOTENCY_KEY}: a top-up needs one, so that a repeat adds nothing; send a new one for each top-up."
+_KEY_NEEDED = (
+    f"{IDEMPOTENCY_HEADER}: a top-up needs one, so that a repeat adds nothing; send a new one for each top-up."
+)
 
 
 class AccountApi:
@@ -78,7 +80,7 @@ class AccountApi:
     ) -> LedgerEntry:
         """Adds to an account's balance, once for each `Idempotency-Key`: a repeat gets the same entry."""
         if key is None:
-            raise ProblemError(400, _KEY_NEEDED, field=IDEMPOTENCY_KEY)
+            raise ProblemError(400, _KEY_NEEDED, field=IDEMPOTENCY_HEADER)
         top_up = TopUp(caller.tenant, account_id, key, micros(request.amount), request.currency)
         try:
             return await self._threads.change(partial(self._ledger.top_up, top_up), _TOP_UP_UNKNOWN)
@@ -112,8 +114,10 @@ def _refusal(error: TopUpError, top_up: TopUp) -> ProblemError:
     """What a caller is told of a top-up that is not made."""
     match error:
         case OtherTopUp():
-            detail = f"{IDEMPOTENCY_KEY}: another top-up was made under this key; repeat that one, or take a new key."
-            return ProblemError(409, detail, field=IDEMPOTENCY_KEY)
+            detail = (
+                f"{IDEMPOTENCY_HEADER}: another top-up was made under this key; repeat that one, or take a new key."
+            )
+            return ProblemError(409, detail, field=IDEMPOTENCY_HEADER)
         case OtherCurrency():
             detail = f"currency: the account is in {error.currency}, not in {top_up.currency}"
             return ProblemError(422, detail, field="currency")

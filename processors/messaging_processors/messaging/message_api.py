@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from messaging_api.base import Domain, TopicName
 from messaging_api.message import (
+    IDEMPOTENCY_HEADER,
     AcceptedMessage,
     MessageRequest,
     MessageState,
@@ -22,7 +23,6 @@ from messaging_processors.messaging.access import Caller
 from messaging_processors.messaging.accounts import Accounts, Terms
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.messaging.parameters import (
-    IDEMPOTENCY_KEY,
     IdempotencyKey,
     MessageIdInPath,
     Provider,
@@ -40,10 +40,10 @@ from messaging_processors.runtime.records import Outgoing
 PIPELINE_LAG_SECONDS = 5
 _REFUSED = "Kafka takes no messages and receipts now; this one was not accepted, try again."
 _UNKNOWN = "Kafka did not acknowledge the message in time: it may be on its way, or not. "
-_REPEAT = f"Repeat it with the same {IDEMPOTENCY_KEY}: it is charged and sent once."
-_NO_REPEAT = f"A repeat is another message; with an {IDEMPOTENCY_KEY} it would be the same."
+_REPEAT = f"Repeat it with the same {IDEMPOTENCY_HEADER}: it is charged and sent once."
+_NO_REPEAT = f"A repeat is another message; with an {IDEMPOTENCY_HEADER} it would be the same."
 _RECEIPT_UNKNOWN = "Kafka did not acknowledge the receipt in time: send it again, a second one changes nothing."
-_CONTRADICTION = f"{IDEMPOTENCY_KEY}: another message came under this key; repeat that one, or take a new key."
+_CONTRADICTION = f"{IDEMPOTENCY_HEADER}: another message came under this key; repeat that one, or take a new key."
 
 
 class MessageApi:
@@ -135,7 +135,7 @@ class MessageApi:
     async def _publish_under_key(self, message: AcceptedMessage, record: Outgoing) -> None:
         """A repeat is published again: the ledger charges the message once, whatever is known here."""
         if await self._threads.try_briefly(partial(self._repeats.contradicts, message)):
-            raise ProblemError(409, _CONTRADICTION, field=IDEMPOTENCY_KEY)
+            raise ProblemError(409, _CONTRADICTION, field=IDEMPOTENCY_HEADER)
         try:
             await self._publish(record, _UNKNOWN + _REPEAT)
         except ProblemError as error:

@@ -4,17 +4,24 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query
+from fastapi import Depends, Header, Path, Query, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 
-from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
+from messaging_api.access import API_KEY_HEADER, SCOPES_HEADER, TENANT_HEADER, Scope
 from messaging_api.account import AccountId
+from messaging_api.message import IDEMPOTENCY_HEADER
 from messaging_processors.messaging.access import Caller, caller_of, require_scope
 
 _LARGEST_SEQUENCE = 2**63 - 1
+# Described here, checked by the gateway: no key comes this far.
+_API_KEY = APIKeyHeader(name=API_KEY_HEADER, scheme_name="apiKey", auto_error=False)
+_BEARER = HTTPBearer(scheme_name="bearer", description="The same API key.", auto_error=False)
 
 
-def _with_scope(scope: Scope) -> Callable[[str | None, str | None], Caller]:
+def _with_scope(scope: Scope) -> Callable[..., Caller]:
     def caller(
+        _: Annotated[object, Security(_API_KEY, scopes=[scope])],
+        __: Annotated[object, Security(_BEARER, scopes=[scope])],
         tenant: Annotated[str | None, Header(alias=TENANT_HEADER, include_in_schema=False)] = None,
         scopes: Annotated[str | None, Header(alias=SCOPES_HEADER, include_in_schema=False)] = None,
     ) -> Caller:
@@ -34,11 +41,10 @@ Eraser = Annotated[Caller, Depends(_with_scope(Scope.ERASURES))]
 
 MessageIdInPath = Annotated[UUID, Path(alias="id")]
 AccountIdInPath = Annotated[AccountId, Path(alias="id")]
-IDEMPOTENCY_KEY = "Idempotency-Key"
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias=IDEMPOTENCY_KEY,
+        alias=IDEMPOTENCY_HEADER,
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",

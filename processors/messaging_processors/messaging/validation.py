@@ -52,13 +52,13 @@ def _is_json(content_type: str) -> bool:
     return subtype == "json" or subtype.endswith("+json")
 
 
-def _field(error: ErrorDetails) -> str | None:
-    """`("body", "accountId")` → `accountId`; None for the body as a whole."""
+def _field(error: ErrorDetails) -> str:
+    """`("body", "accountId")` → `accountId`; `("body",)` → `body`, all of it."""
     place, *path = error["loc"]
     if place not in _PLACES:
         path = [place, *path]
-    return ".".join(map(str, path)) or None
+    return ".".join(map(str, path)) or place
 
 
 def _sentence(error: ErrorDetails) -> str:
-    return f"{_field(error) or 'the body'}: {error['msg']}"
+    return f"{_field(error)}: {error['msg']}"

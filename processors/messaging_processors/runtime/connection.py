@@ -7,13 +7,16 @@ flows, and of its return.
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from messaging_processors.runtime.backoff import LONGEST_WAIT
 from messaging_processors.runtime.health import Health
+from messaging_processors.runtime.records import Position
 
 KAFKA = "kafka"
+Statistics = Mapping[str, Any]
+"""What a client tells of itself once a second (librdkafka's STATISTICS.md)."""
 LIBRARY_LOG = logging.getLogger("librdkafka")
 """What the clients say by themselves, as `Quieted` lets it through."""
 _REQUEST_MS = 4000
@@ -85,9 +88,15 @@ class Connection:
         """The common ones, and where errors are told."""
         return client_settings(self._servers) | {"error_cb": self._note}
 
-    def watched(self) -> dict[str, Any]:
-        """Settings of the one client whose connections stand for all."""
-        return {"statistics.interval.ms": 1000, "stats_cb": self.judge}
+    def watched(self, look: Callable[[Statistics], None]) -> dict[str, Any]:
+        """Settings of the one client whose connections stand for all; `look` sees its statistics, too."""
+
+        def seen(statistics: str) -> None:
+            parsed = json.loads(statistics)
+            self.judge(parsed)
+            look(parsed)
+
+        return {"statistics.interval.ms": 1000, "stats_cb": seen}
 
     def failed(self, why: str) -> None:
         """Kafka did not do what we asked; it counts as away until it does, or nothing has failed for a while."""
@@ -103,10 +112,9 @@ class Connection:
         """As far as is known."""
         return KAFKA in self._health.readiness().away
 
-    def judge(self, statistics: str) -> None:
+    def judge(self, statistics: Statistics) -> None:
         """Once a second: is any broker connected? The state of connections is known without asking anybody."""
-        brokers = json.loads(statistics)["brokers"].values()
-        if any(broker["state"] == "UP" for broker in brokers):
+        if any(broker["state"] == "UP" for broker in statistics["brokers"].values()):
             self._down_ticks = 0
             if self._clock() >= self._trouble_until:
                 self._health.back(KAFKA)
@@ -117,3 +125,13 @@ class Connection:
 
     def _note(self, error: object) -> None:
         self._last_error = str(error)
+
+
+def blocked_records(statistics: Statistics, positions: Collection[Position]) -> int:
+    """How many are in these partitions behind the beginning of an open transaction, as far as is known."""
+    return sum(
+        max(0, partition["hi_offset"] - partition["ls_offset"])
+        for topic in statistics["topics"].values()
+        for partition in topic["partitions"].values()
+        if (topic["topic"], partition["partition"]) in positions and partition["ls_offset"] >= 0
+    )

@@ -22,7 +22,8 @@ from typing import Any, cast
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from messaging_processors.runtime.connection import LIBRARY_LOG, Connection
+from messaging_processors.runtime import metrics
+from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, blocked_records
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
 
 _ASK_SECONDS = 0.5
@@ -63,8 +64,8 @@ class Reader:
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
-        settings = connection.settings() | connection.watched() | _group_settings(group_id) | {"on_commit": self._noted}
-        self._consumer = Consumer(settings, logger=LIBRARY_LOG)
+        settings = connection.settings() | connection.watched(self._look) | _group_settings(group_id)
+        self._consumer = Consumer(settings | {"on_commit": self._noted}, logger=LIBRARY_LOG)
         self._group = self._nobody = self._consumer.consumer_group_metadata()
         self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
 
@@ -143,6 +144,10 @@ class Reader:
         noted = {(place.topic, place.partition): place.offset for place in places}
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if offset > noted.get(at, -1)}
         self._connection.worked()
+
+    def _look(self, statistics: Statistics) -> None:
+        """Of what is paused the client knows old offsets only."""
+        metrics.BLOCKED.set(blocked_records(statistics, self._assigned - self._paused))
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._uncommitted and time.monotonic() >= self._commit_again_at:

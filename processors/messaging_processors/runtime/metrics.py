@@ -1,6 +1,6 @@
 """What billing and sinks count; served as /metrics by `health`."""
 
-from prometheus_client import Counter, Enum, Histogram
+from prometheus_client import Counter, Enum, Gauge, Histogram
 
 from messaging_api import metrics as names
 
@@ -16,6 +16,10 @@ DEAD_LETTERS = Counter(names.DEAD_LETTERS, "Records that went to the dead-letter
 ABORTED = Counter("messaging_transactions_aborted_total", "Kafka transactions that were not, or not surely, committed.")
 REDELIVERED = Counter(names.REDELIVERED, "Batches given up after they were read, to be read again.")
 BATCH_SECONDS = Histogram("messaging_batch_seconds", "From a batch read to its offsets handed in.")
+BLOCKED = Gauge(
+    "messaging_last_stable_offset_lag",
+    "Records that are in the topics read and cannot be read until a transaction ends.",
+)
 CIRCUIT = Enum(
     "messaging_third_party_circuit",
     "Whether calls to the third party are made.",

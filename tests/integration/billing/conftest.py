@@ -1,18 +1,15 @@
 """A database of its own for each test of billing, in which the accounts of `feed` are registered."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from testkit.accounts import Accounts, a_database
+from testkit.accounts import Accounts
 from testkit.charging import ACCOUNTS
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> Iterator[str]:
-    with a_database(postgres_url) as url:
-        Accounts(url).register(*ACCOUNTS)
-        yield url
+def database_url(database_url: str) -> str:
+    Accounts(database_url).register(*ACCOUNTS)
+    return database_url
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import Producer
+from prometheus_client import REGISTRY
 
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
@@ -112,3 +114,26 @@ def test_what_is_committed_is_noted_before_the_reader_leaves(broker: Broker) -> 
         read(reader, first)
         reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 3})
     assert set(broker.committed(broker.name("group"), ["input"]).values()) == {5, 3}
+
+
+def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broker) -> None:
+    def blocked() -> float | None:
+        return REGISTRY.get_sample_value("messaging_last_stable_offset_lag")
+
+    first = put(broker, range(10))
+    dangling = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": broker.name("dangling")})
+    dangling.init_transactions(10)
+    with a_reader(broker) as reader:
+        read(reader, first)
+        dangling.begin_transaction()
+        dangling.produce(broker.name("input"), b"uncommitted", partition=0)
+        dangling.flush(10)
+        put(broker, range(10, 20))
+        found: list[Record] = []
+        turn_until(lambda: (blocked(), len(found)) == (6, 5), reading(reader, found))
+        reader.hold()
+        turn_until(lambda: blocked() == 0, lambda: reader.idle(0.1))
+        reader.release()
+        turn_until(lambda: (blocked(), len(found)) == (6, 5), reading(reader, found))
+        dangling.commit_transaction(10)
+        turn_until(lambda: (blocked(), len(found)) == (0, 11), reading(reader, found))

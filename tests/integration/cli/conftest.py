@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.accounts import Accounts, a_database
+from testkit.accounts import Accounts
 from testkit.broker import Broker
 from testkit.charging import ACCOUNTS
 from testkit.local_runs import FakeRun, Mtop, a_local_run, prefixed
@@ -30,11 +30,10 @@ def local_run(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> Iterator[str]:
+def database_url(database_url: str) -> str:
     """Where billing keeps its ledger; the accounts of `an_accepted_message` and `feed` are there."""
-    with a_database(postgres_url) as url:
-        Accounts(url).register(*ACCOUNTS)
-        yield url
+    Accounts(database_url).register(*ACCOUNTS)
+    return database_url
 
 
 @pytest.fixture

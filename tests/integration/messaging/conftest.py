@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_api.topology import BillingType
+from testkit.accounts import migrate
 from testkit.processes import Processor, running
 
 POSTPAID, PREPAID = "http-postpaid", "http-prepaid"
@@ -48,6 +49,13 @@ def pods(
     folder: Path = tmp_path_factory.mktemp("be-messaging")
     with running(messaging_config, folder, **stores) as one, running(messaging_config, folder, **stores) as two:
         yield one.await_ready(), two.await_ready()
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> str:
+    """The pods' own, with its tables also where a test has no pod."""
+    migrate(postgres_url)
+    return postgres_url
 
 
 @pytest.fixture

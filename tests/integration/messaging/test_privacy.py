@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +17,6 @@ from messaging_processors.messaging.retention import Sweeper
 from messaging_processors.runtime import database
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.migrating import ensure_schema
 from messaging_processors.runtime.schema import erasures, ledger_entries, messages
 from testkit.posting import Caller
 from testkit.processes import Processor, running
@@ -26,14 +24,6 @@ from testkit.rows import execute, record_entry, store_message
 from testkit.waiting import eventually
 
 NUMBER, OTHER = "+12025550188", "+12025550189"
-
-
-@pytest.fixture
-def engine(postgres_url: str) -> Iterator[sa.Engine]:
-    engine = database.connect(postgres_url)
-    ensure_schema(engine)
-    yield engine
-    engine.dispose()
 
 
 def personal(postgres_url: str, *ids: UUID) -> list[tuple[str, str]]:

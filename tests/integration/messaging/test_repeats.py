@@ -1,6 +1,5 @@
 """One `Idempotency-Key` is one message, whoever is asked, how often, and whatever of the memory is away."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -81,13 +80,6 @@ def test_another_message_under_a_key_is_refused_by_whom_the_ledger_tells(
 def a_message(account: str, body: str) -> AcceptedMessage:
     changes = {"body": body, "to": "+12025550101"}
     return an_accepted_message(account).model_copy(update=changes)
-
-
-@pytest.fixture
-def engine(postgres_url: str) -> Iterator[sa.Engine]:
-    engine = database.connect(postgres_url)
-    yield engine
-    engine.dispose()
 
 
 def test_without_any_memory_nothing_is_contradicted(engine: sa.Engine) -> None:

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from messaging_processors.runtime import database, migrations
 from messaging_processors.runtime.errors import Away, SchemaTooNew
 from messaging_processors.runtime.migrating import ensure_schema
 from messaging_processors.runtime.schema import metadata
-from testkit.accounts import Accounts, a_database
+from testkit.accounts import Accounts
 from testkit.processes import running
 from testkit.samples import a_billing_config
 
@@ -54,19 +53,6 @@ def upgrade() -> None:
 """
 
 
-@pytest.fixture
-def url(postgres_url: str) -> Iterator[str]:
-    with a_database(postgres_url) as url:
-        yield url
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = database.connect(url)
-    yield engine
-    engine.dispose()
-
-
 def scripts_with(folder: Path, *revisions: str) -> str:
     """Ours and these; where they lie."""
     scripts = folder / f"{len(revisions)}-more"
@@ -102,14 +88,14 @@ def declared(column: "sa.Column[object]") -> tuple[str, bool | None, bool]:
     return kind, column.nullable, column.primary_key
 
 
-def test_of_many_that_start_at_once_one_migrates(url: str) -> None:
+def test_of_many_that_start_at_once_one_migrates(database_url: str) -> None:
     """Threads of one process and other processes."""
     call = (
         "import sys; from messaging_processors.runtime import database, migrating;"
         " migrating.ensure_schema(database.connect(sys.argv[1]))"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", call, url]) for _ in range(3)]
-    engines = [database.connect(url) for _ in range(4)]
+    processes = [subprocess.Popen([sys.executable, "-c", call, database_url]) for _ in range(3)]
+    engines = [database.connect(database_url) for _ in range(4)]
     with ThreadPoolExecutor(len(engines)) as threads:
         list(threads.map(ensure_schema, engines))
     assert [process.wait(60) for process in processes] == [0] * len(processes)
@@ -118,8 +104,8 @@ def test_of_many_that_start_at_once_one_migrates(url: str) -> None:
         engine.dispose()
 
 
-def test_after_an_expansion_older_processors_go_on(url: str, engine: sa.Engine, tmp_path: Path) -> None:
-    accounts = Accounts(url)
+def test_after_an_expansion_older_processors_go_on(database_url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    accounts = Accounts(database_url)
     accounts.register("before")
     ensure_schema(engine, scripts_with(tmp_path, EXPAND))
     assert version(engine) == "1.1"
@@ -136,9 +122,9 @@ def test_a_newer_major_version_is_refused_and_untouched(engine: sa.Engine, tmp_p
     assert version(engine) == "2.0"
 
 
-def test_a_processor_that_is_too_old_ends_and_says_why(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+def test_a_processor_that_is_too_old_ends_and_says_why(database_url: str, engine: sa.Engine, tmp_path: Path) -> None:
     ensure_schema(engine, scripts_with(tmp_path, EXPAND, CONTRACT))
-    with running(a_billing_config(bootstrap_servers="127.0.0.1:9"), tmp_path, DATABASE_URL=url) as billing:
+    with running(a_billing_config(bootstrap_servers="127.0.0.1:9"), tmp_path, DATABASE_URL=database_url) as billing:
         assert billing.process.wait(30) == 1
     assert "messaging_processors: database schema: version 2.0 is newer than 1.0" in billing.log.read_text()
 

@@ -1,6 +1,6 @@
 """The sinks' rows on a real PostgreSQL: as many statements for one message as for many, and nobody who was erased."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
@@ -9,32 +9,18 @@ import pytest
 import sqlalchemy as sa
 
 from messaging_api.message import BilledMessage, MessageState
-from messaging_processors.runtime import database
 from messaging_processors.sink.rows import Change, ending
 from messaging_processors.sink.store import Store
-from testkit.accounts import Accounts, a_database
+from testkit.accounts import Accounts
 from testkit.charges import charge
 from testkit.samples import a_billed_message
 
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture(scope="module")
-def url(postgres_url: str) -> Iterator[str]:
-    with a_database(postgres_url) as url:
-        yield url
-
-
 @pytest.fixture
-def engine(url: str) -> Iterator[sa.Engine]:
-    engine = database.connect(url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def accounts(url: str) -> Accounts:
-    return Accounts(url)
+def accounts(database_url: str) -> Accounts:
+    return Accounts(database_url)
 
 
 @pytest.fixture

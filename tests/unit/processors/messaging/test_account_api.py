@@ -56,6 +56,24 @@ def test_nobody_is_let_in_whom_the_gateway_does_not_vouch_for(
     assert service.publisher.records == []
 
 
+def test_the_description_says_which_key_every_endpoint_takes() -> None:
+    description = BeMessaging().ask_as({}, "GET", "/openapi.json").json()
+    schemes = description["components"]["securitySchemes"]
+    assert schemes["apiKey"] == {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    assert (schemes["bearer"]["type"], schemes["bearer"]["scheme"]) == ("http", "bearer")
+    for method, path, scope, _ in ENDPOINTS:
+        operation = description["paths"][path.replace("postpaid-1", "{id}").replace(ID, "{id}")][method.lower()]
+        assert operation["security"] == [{"apiKey": [scope]}, {"bearer": [scope]}]
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _, body in ENDPOINTS if body])
+@pytest.mark.parametrize("content", ["", "null", "[]", '"text"'])
+def test_a_body_that_is_no_object_is_named(method: str, path: str, content: str) -> None:
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    answer = BeMessaging().ask(method, path, headers, content=content)
+    assert (problem(answer)["status"], problem(answer)["field"]) == (422, "body")
+
+
 def test_a_key_without_any_scope_may_do_nothing() -> None:
     answer = BeMessaging().ask_as({"x-tenant": "shop", "x-scopes": ""}, "GET", ACCOUNT)
     assert problem(answer)["status"] == 403
