@@ -164,7 +164,7 @@ class Load:
             self.done.append((result.t_done, result.outcome))
 
     def _client(self) -> Client:
-        return Client(self._urls, self._tenant, threading.Event().wait, self._count)
+        return Client(self._urls, threading.Event().wait, self._count)
 
     def _count(self, verdict: Verdict) -> None:
         with self._lock:

@@ -36,8 +36,9 @@ class Scene:
         return self.world.supervisor.pods(processor)
 
     def said(self, event: str, processor: str = "") -> int:
-        """How often pods have logged the event."""
-        return sum(self.said_by(pod, event) for pod in self.world.supervisor.all_pods if processor in pod.name)
+        """How often pods have logged the event; of processors whose names begin so."""
+        pods = self.world.supervisor.all_pods
+        return sum(self.said_by(pod, event) for pod in pods if pod.processor.startswith(processor))
 
     def said_by(self, pod: Pod, event: str) -> int:
         """How often this one has."""

@@ -15,11 +15,14 @@ from chaos.load import Load
 from chaos.supervisor import Pod, Supervisor
 from chaos.topology import (
     DOMAINS,
+    GATEWAY,
     INPUTS,
     MESSAGING,
     REPLICAS,
     Places,
+    api_keys,
     configurations,
+    gateway,
     group_of,
     topics,
 )
@@ -30,6 +33,7 @@ from testkit.broker import Broker
 from testkit.waiting import eventually
 
 CATCH_UP_SECONDS = 90.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class World:
         return self.services.third_party
 
     def load(self, name: str, rate: float = 60, ordered: bool = True) -> Load:
-        """Traffic through all pods of be-messaging."""
-        urls = [pod.running.url for pod in self.supervisor.pods(MESSAGING)]
+        """Traffic through all gateways."""
+        urls = [pod.running.url for pod in self.supervisor.pods(GATEWAY)]
         return Load(urls, self.tenant, self.journal, name, rate, ordered)
 
     def replace(self, pod: Pod) -> None:
@@ -84,7 +88,7 @@ class World:
             eventually(partial(self._has_sent, domain, ends), within)
 
     def _has_charged(self, domain: str) -> bool:
-        """Nothing but billing writes to the accepted topics, and without transactions: the end is the last record."""
+        """Nothing but be-messaging writes to the accepted topics, without transactions: the end is the last record."""
         group = group_of(self.broker, f"billing-{domain}")
         done = self.broker.committed(group, INPUTS.values())
         ends = {(self.broker.name(topic), at): end for topic in INPUTS.values() for at, end in self._high(topic)}
@@ -120,8 +124,12 @@ def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None
     try:
         for name, replicas in REPLICAS.items():
             supervisor.run(configs[name], replicas)
-        supervisor.await_ready()
         with closing(Journal(folder)) as journal:
-            yield World(services, broker, supervisor, journal, configs)
+            world = World(services, broker, supervisor, journal, configs)
+            keys = api_keys(folder / "keys", world.tenant)
+            for pod in supervisor.pods(MESSAGING):
+                supervisor.run(gateway(pod.running.url, keys), 1)
+            supervisor.await_ready(_START_SECONDS)
+            yield world
     finally:
         supervisor.close()

@@ -3,10 +3,9 @@
 from chaos.episode import Fault
 from chaos.scene import Scene
 from chaos.supervisor import Pod
-from chaos.topology import MESSAGING, REPLICAS, inputs_of
+from chaos.topology import WORKERS, inputs_of
 from testkit.waiting import eventually
 
-_WORKERS = tuple(name for name in REPLICAS if name != MESSAGING)
 _GAINED, _LOST = "partitions gained", "partitions lost"
 _END_SECONDS = 12.0
 _SOME = 20
@@ -16,13 +15,13 @@ def _killed(scene: Scene) -> None:
     """One of each, somewhere in a batch; the first time they come back under their names, the second time replaced."""
     for end in (Pod.kill, scene.world.replace):
         scene.load.await_accepted(_SOME)
-        for pod in (scene.pods(processor)[0] for processor in _WORKERS):
+        for pod in (scene.pods(processor)[0] for processor in WORKERS):
             end(pod)
         scene.until(lambda: all(_reads(pod) for pod in _workers(scene)))
 
 
 def _workers(scene: Scene) -> list[Pod]:
-    return [pod for processor in _WORKERS for pod in scene.pods(processor)]
+    return [pod for processor in WORKERS for pod in scene.pods(processor)]
 
 
 def _reads(pod: Pod) -> bool:
@@ -44,7 +43,7 @@ def _frozen(processor: str) -> Fault:
 
 
 def _rolled(scene: Scene) -> None:
-    for processor in _WORKERS:
+    for processor in WORKERS:
         for pod in scene.pods(processor):
             scene.load.await_accepted(_SOME)
             assert pod.end(_END_SECONDS) == 0
