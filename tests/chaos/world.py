@@ -14,6 +14,7 @@ from chaos.journal import Journal
 from chaos.load import Load
 from chaos.supervisor import Pod, Supervisor
 from chaos.topology import (
+    API_KEY,
     DOMAINS,
     GATEWAY,
     INPUTS,
@@ -28,12 +29,13 @@ from chaos.topology import (
 )
 from messaging_api.processor import KafkaProcessorConfig
 from messaging_cli.local.process import Service
-from messaging_cli.local.third_party import ThirdParty
+from messaging_cli.local.third_party import Receipts, ThirdParty
 from testkit.broker import Broker
 from testkit.waiting import eventually
 
 CATCH_UP_SECONDS = 90.0
 _START_SECONDS = 120.0
+_FAILED_ONE_IN = 10
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,13 @@ class World:
         self.supervisor.await_ready(within)
         for domain in DOMAINS:
             eventually(partial(self._has_charged, domain), within)
+        self._await_sinks(within)
+        eventually(lambda: not self.third_party.untold, within)
+        self._await_sinks(within)
+
+    def _await_sinks(self, within: float) -> None:
         for domain in DOMAINS:
-            ends = self._ends(domain)
-            eventually(partial(self._has_sent, domain, ends), within)
+            eventually(partial(self._has_sent, domain, self._ends(domain)), within)
 
     def _has_charged(self, domain: str) -> bool:
         """Nothing but be-messaging writes to the accepted topics, without transactions: the end is the last record."""
@@ -128,7 +134,10 @@ def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None
             world = World(services, broker, supervisor, journal, configs)
             keys = api_keys(folder / "keys", world.tenant)
             for pod in supervisor.pods(MESSAGING):
-                supervisor.run(gateway(pod.running.url, keys), 1)
+                (front,) = supervisor.run(gateway(pod.running.url, keys), 1)
+            services.third_party.receipts = Receipts(
+                f"{front.running.url}/v1/receipts", API_KEY, failedOneIn=_FAILED_ONE_IN
+            )
             supervisor.await_ready(_START_SECONDS)
             yield world
     finally:

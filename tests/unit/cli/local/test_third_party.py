@@ -1,6 +1,7 @@
 """The recording third party, over HTTP as sinks and tests speak to it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from messaging_cli.local.third_party import third_party
+from messaging_cli.local.third_party import Receipts, third_party
 from testkit.waiting import eventually
 
 
@@ -112,3 +113,11 @@ def test_every_effect_is_told_once_where_receipts_go(client: httpx.Client) -> No
         thread.join()
     receipt = {"accountId": "a", "domain": "marketing", "status": "failed", "reason": "Absent"}
     assert sorted(told, key=lambda one: str(one[1]["id"])) == [("k", {"id": key} | receipt) for key in ("1", "2")]
+
+
+def test_one_receipt_in_so_many_tells_of_a_failure_always_of_the_same_ids() -> None:
+    receipts = Receipts(failedOneIn=10)
+    statuses = [receipts.status_of(str(key)) for key in range(1000)]
+    assert statuses == [receipts.status_of(str(key)) for key in range(1000)]
+    assert 50 < Counter(statuses)["failed"] < 150
+    assert {Receipts().status_of(str(key)) for key in range(1000)} == {"delivered"}
