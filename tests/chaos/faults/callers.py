@@ -1,4 +1,4 @@
-"""Gateways and be-messaging killed and told to end while requests are in flight."""
+"""Gateways and be-messaging killed, frozen and told to end while requests are in flight."""
 
 from chaos.burst import burst
 from chaos.client import Verdict
@@ -11,6 +11,10 @@ _BURST = 800
 _MOST_IN_FLIGHT = 512
 _MOST_GROWTH = 96 * 2**20
 _END_SECONDS = 20.0
+_SOME = 20
+_GATHER_SECONDS = 0.3
+_FREEZES = ((0.5, 6.5, 7.0), (4.0, 8.5, 10.0))
+"""Seconds of Kafka's silence and of either pod's: longer than a message may wait for Kafka, and than a caller waits."""
 
 
 def _killed(processor: str) -> Fault:
@@ -27,6 +31,29 @@ def _killed(processor: str) -> Fault:
 
 def _broken(scene: Scene) -> int:
     return scene.load.verdicts[Verdict.UNKNOWN]
+
+
+def _frozen(scene: Scene) -> None:
+    """When they go on, what they were asked, what Kafka answered and all their deadlines come at once."""
+    for silent, first, second in _FREEZES:
+        _freeze(scene, silent, first, second)
+        scene.load.await_accepted(_SOME)
+
+
+def _freeze(scene: Scene, silent: float, shorter: float, longer: float) -> None:
+    """With requests in flight that Kafka has not answered."""
+    kafka, (one, other) = scene.world.services.kafka, scene.pods(MESSAGING)
+    kafka.pause()
+    try:
+        scene.for_seconds(_GATHER_SECONDS)
+        with other.frozen():
+            with one.frozen():
+                scene.for_seconds(silent)
+                kafka.resume()
+                scene.for_seconds(shorter - silent)
+            scene.for_seconds(longer - shorter)
+    finally:
+        kafka.resume()
 
 
 def _told_to_end(scene: Scene) -> None:
@@ -57,6 +84,7 @@ def _overrun(scene: Scene) -> None:
 FAULTS = (
     _killed(GATEWAY),
     _killed(MESSAGING),
+    Fault("be-messaging freezes", "G2 K2", _frozen, _broken),
     Fault("more requests than it takes", "G4", _overrun, lambda scene: scene.doubts),
     Fault("be-messaging rolls", "G6", _told_to_end, lambda scene: scene.said("stopped", MESSAGING)),
 )
