@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +25,8 @@ class Scene:
     world: World
     load: Load
     began: float = field(default_factory=time.time)
+    tally: Counter[str] = field(default_factory=Counter)
+    """What a strike counts itself."""
     _said: dict[str, int] = field(default_factory=dict)
     _called: list[int] = field(default_factory=list)
 

@@ -160,6 +160,16 @@ def test_a_replayed_letter_may_have_become_a_charge() -> None:
     assert violations(replace(world, replayed=frozenset({world.letters[-1].place}))) == []
 
 
+def test_a_replayed_letter_may_be_sent_after_its_successors() -> None:
+    world = swapped("calls", 2, 5)(a_good_world())
+    letter = Letter(("marketing.dlq", 0, 2), "marketing", "Refused", ("marketing", 0, 2), an_id(2))
+    put_back = replace(with_("letters", letter)(world), replayed=frozenset({letter.place}))
+    assert violations(put_back) == []
+    assert {violation.check for violation in violations(replace(put_back, replayed=frozenset()))} == {
+        Check.EFFECT_ORDER
+    }
+
+
 def test_an_expected_event_is_no_error() -> None:
     line = replace(LINE, text=LINE.text % (EXPECTED[0], "error"))
     assert violations(with_("logs", line)(a_good_world())) == []
