@@ -40,8 +40,7 @@ def observe(world: World) -> Observed:
 
 @must_answer(sa.exc.SQLAlchemyError)
 def _stored(world: World) -> dict[str, Any]:
-    engine = sa.create_engine(world.postgres.address, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with world.connected() as connection:
 
         def rows(table: sa.Table) -> sa.CursorResult[Any]:
             return connection.execute(sa.select(table).where(table.c.tenant == world.tenant))

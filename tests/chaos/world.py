@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from chaos.database_proxy import DatabaseProxy
 from chaos.journal import Journal
 from chaos.load import Load
@@ -39,14 +41,29 @@ _FAILED_ONE_IN = 10
 
 
 @dataclass(frozen=True)
+class Proxies:
+    """The ways to PostgreSQL: be-messaging's, and that of billing and sinks."""
+
+    messaging: DatabaseProxy
+    workers: DatabaseProxy
+
+    def url_for(self, processor: str) -> str:
+        return (self.messaging if processor == MESSAGING else self.workers).address
+
+
+@dataclass(frozen=True)
 class Services:
-    """What the processors stand on; `database_url` is how they reach PostgreSQL."""
+    """What the processors stand on."""
 
     kafka: Service
     postgres: Service
     redis: Service
     third_party: ThirdParty
-    database_proxy: DatabaseProxy
+    proxies: Proxies
+
+    def environment(self, processor: str) -> dict[str, str]:
+        """How a processor reaches its stores."""
+        return {"DATABASE_URL": self.proxies.url_for(processor), "CACHE_URL": self.redis.address}
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,12 @@ class World:
     @property
     def postgres(self) -> Service:
         return self.services.postgres
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """To PostgreSQL, past the proxies."""
+        with sa.create_engine(self.postgres.address, poolclass=sa.NullPool).connect() as connection:
+            yield connection
 
     @property
     def third_party(self) -> ThirdParty:
@@ -123,9 +146,7 @@ def a_world(services: Services, folder: Path, kafka_of: Mapping[str, str] | None
     """All processors, ready; `kafka_of` has the address of Kafka for processors that reach it through a proxy."""
     broker = Broker(services.kafka.address)
     broker.make_topics(topics())
-    supervisor = Supervisor(
-        folder, {"DATABASE_URL": services.database_proxy.address, "CACHE_URL": services.redis.address}
-    )
+    supervisor = Supervisor(folder, services.environment)
     configs = configurations(broker, Places(services.third_party.address, kafka_of or {}))
     try:
         for name, replicas in REPLICAS.items():

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from testkit.waiting import must_answer
 
+_HIDDEN_SECONDS = 1.0
 Headers = Sequence[tuple[str, str | bytes | None]]
 
 
@@ -103,6 +104,17 @@ class Broker:
         """Whether some record of the topic is neither committed nor aborted; others may write to it meanwhile."""
         written, readable = (self.ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed"))
         return any(end > seen for end, seen in zip(written, readable, strict=True))
+
+    def offsets_are_hidden(self, group: str, topics: Iterable[str]) -> bool:
+        """Whether the group's offsets are in a transaction that has not ended."""
+        consumer = self._consumer("read_committed", group)
+        places = [TopicPartition(self.name(topic), number) for topic in topics for number in self._partitions(topic)]
+        try:
+            return any(place.error for place in consumer.committed(places, _HIDDEN_SECONDS))
+        except KafkaException:
+            return True
+        finally:
+            consumer.close()
 
     def done(self, group: str, topics: Iterable[str]) -> int:
         """How many records the group has behind it, of topics that nobody writes to in transactions."""
