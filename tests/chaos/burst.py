@@ -1,4 +1,7 @@
-"""Many callers at the same moment, each with one message and no patience."""
+"""Many callers at the same moment at one pod of be-messaging, each with one message and no patience.
+
+They come without a gateway, which has only so many connections to it.
+"""
 
 import asyncio
 import time
@@ -6,10 +9,11 @@ from dataclasses import dataclass
 
 import httpx
 
-from chaos.client import SILENT_SECONDS, Result, Verdict, caller, verdict
+from chaos.client import SILENT_SECONDS, Result, Verdict, verdict
 from chaos.load import sending
 from chaos.tariffs import CURRENCY, a_request
 from chaos.world import World
+from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
 from messaging_api.message import IDEMPOTENCY_HEADER, MessageRequest
 
 
@@ -28,7 +32,8 @@ def burst(world: World, url: str, name: str, count: int) -> list[Answer]:
 
 async def _burst(world: World, url: str, name: str, count: int) -> list[Answer]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=url, headers=caller(world.tenant), limits=limits, timeout=60) as client:
+    vouched = {TENANT_HEADER: world.tenant, SCOPES_HEADER: " ".join(Scope)}
+    async with httpx.AsyncClient(base_url=url, headers=vouched, limits=limits, timeout=60) as client:
         account = {"billingType": "Postpaid", "currency": CURRENCY}
         (await client.put(f"/v1/accounts/{name}", json=account)).raise_for_status()
         return await asyncio.gather(*(_post(world, client, name, number) for number in range(count)))

@@ -16,6 +16,7 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.GHOST: acceptance.ghosts,
     Check.ENTRIES: acceptance.entries,
     Check.ROWS: acceptance.rows,
+    Check.EXPIRIES: acceptance.expiries,
     Check.EFFECTS: delivery.effects,
     Check.KEYS: delivery.keys,
     Check.LEDGER_ORDER: delivery.ledger_order,

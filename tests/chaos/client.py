@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 
 from chaos.observed import Outcome
-from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
+from chaos.topology import API_KEY
+from messaging_api.access import API_KEY_HEADER
 from messaging_api.message import IDEMPOTENCY_HEADER
 
 SILENT_SECONDS = 8.0
@@ -41,11 +42,6 @@ def verdict(status: int) -> Verdict:
     if status in (429, 503):
         return Verdict.NOT_ACCEPTED
     return Verdict.REFUSED if 400 <= status < 500 else Verdict.UNKNOWN
-
-
-def caller(tenant: str) -> dict[str, str]:
-    """The headers that the gateway sets for a client that may do everything."""
-    return {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(Scope)}
 
 
 @dataclass(frozen=True)
@@ -79,15 +75,13 @@ class Result:
 
 
 class Client:
-    """Goes from one pod to the next with every attempt, and tells each answer. Not thread-safe."""
+    """Goes from one gateway to the next with every attempt, and tells each answer. Not thread-safe."""
 
-    def __init__(
-        self, urls: Sequence[str], tenant: str, wait: Callable[[float], object], tell: Callable[[Verdict], object]
-    ) -> None:
+    def __init__(self, urls: Sequence[str], wait: Callable[[float], object], tell: Callable[[Verdict], object]) -> None:
         self._urls = cycle(urls)
         self._wait = wait
         self._tell = tell
-        self._http = httpx.Client(headers=caller(tenant), timeout=SILENT_SECONDS)
+        self._http = httpx.Client(headers={API_KEY_HEADER: API_KEY}, timeout=SILENT_SECONDS)
 
     def close(self) -> None:
         self._http.close()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chaos.database_proxy import DatabaseProxy, database_proxy
+from chaos.database_proxy import database_proxy
 from chaos.episode import Result
 from chaos.judge import Judge
 from chaos.report import table
-from chaos.world import Services, World, a_world
+from chaos.world import Proxies, Services, World, a_world
 from messaging_cli.local.process import Service
 from messaging_cli.local.third_party import ThirdParty, third_party
 
@@ -25,9 +25,9 @@ def provider() -> Iterator[ThirdParty]:
 
 
 @pytest.fixture(scope="session")
-def proxy(postgres: Service) -> Iterator[DatabaseProxy]:
-    with database_proxy(postgres.address) as running:
-        yield running
+def proxies(postgres: Service) -> Iterator[Proxies]:
+    with database_proxy(postgres.address) as messaging, database_proxy(postgres.address) as workers:
+        yield Proxies(messaging, workers)
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +36,10 @@ def world(
     postgres: Service,
     redis_service: Service,
     provider: ThirdParty,
-    proxy: DatabaseProxy,
+    proxies: Proxies,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
-    services = Services(kafka, postgres, redis_service, provider, proxy)
+    services = Services(kafka, postgres, redis_service, provider, proxies)
     with a_world(services, tmp_path_factory.mktemp("world")) as made:
         yield made
 

@@ -17,6 +17,8 @@ from messaging_cli.local.services import free_port
 
 _COMMIT = b"COMMIT\x00"
 _CHUNK = 65536
+_PROBE = 256
+"""Bytes; a probe, which only asks whether somebody answers, says less in its transaction."""
 
 
 class Cut(Enum):
@@ -37,12 +39,16 @@ class DatabaseProxy:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self._cuts: list[Cut] = []
         self._lock = threading.Lock()
-        self.cut = 0
 
     def cut_commits(self, cuts: list[Cut]) -> None:
-        """The next COMMITs, of whichever connection, one each."""
+        """The next COMMITs of transactions that have done something, of whichever connection, one each."""
         with self._lock:
             self._cuts = [*cuts]
+
+    @property
+    def to_cut(self) -> int:
+        """How many COMMITs have still to come."""
+        return len(self._cuts)
 
     def run(self) -> None:
         """Until the listener is closed."""
@@ -66,8 +72,11 @@ class DatabaseProxy:
         server.settimeout(None)
         threading.Thread(target=_pass, args=(server, client), daemon=True).start()
         with contextlib.suppress(OSError):
+            said = 0
             while chunk := client.recv(_CHUNK):
-                cut = self._cut_for(chunk)
+                said += len(chunk)
+                cut = self._cut_for(chunk) if said > _PROBE else None
+                said = 0 if chunk.endswith(_COMMIT) else said
                 if cut is not Cut.BEFORE:
                     server.sendall(chunk)
                 if cut:
@@ -80,7 +89,6 @@ class DatabaseProxy:
         with self._lock:
             if not self._cuts:
                 return None
-            self.cut += 1
             return self._cuts.pop(0)
 
 

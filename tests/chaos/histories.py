@@ -68,6 +68,21 @@ class History:
         entry = Entry(an_id(number), 0, account, EntryKind.REFUSAL, 0, 0, an_id(number), "marketing")
         self._enter(replace(entry, reason="InsufficientBalance"))
 
+    def expired(self, number: int, account: str) -> None:
+        """Before billing took it."""
+        self._message(number, account, "marketing", ONE_SEGMENT, BillingOutcome.EXPIRED, MessageState.EXPIRED, 0)
+        self._enter(Entry(an_id(number), 0, account, EntryKind.EXPIRY, 0, 0, an_id(number), "marketing"))
+        self._has_an_end()
+
+    def expired_at_sink(self, number: int, account: str) -> None:
+        """Charged, and not paid back, for its tariff does not say so."""
+        self._message(
+            number, account, "authentication", ONE_SEGMENT, BillingOutcome.CHARGED, MessageState.EXPIRED, 20_000
+        )
+        charge = Entry(an_id(number), 0, account, EntryKind.CHARGE, -20_000, 0, an_id(number), "authentication", 1)
+        self._enter(charge)
+        self._has_an_end()
+
     def put_aside_by_billing(self, number: int, account: str) -> None:
         """A dead letter instead of a decision."""
         self._add(sendings=self._sending(number, account, "marketing", ONE_SEGMENT))
@@ -103,6 +118,11 @@ class History:
         self._add(billed=Billed((domain, 0, number), an_id(number), outcome.event_type))
         self._add(rows=Row(an_id(number), account, domain, state, price, NOON))
 
+    def _has_an_end(self) -> None:
+        """The newest message."""
+        *others, newest = self.seen.sendings
+        self.seen = replace(self.seen, sendings=(*others, replace(newest, valid_for="3s")))
+
     def _sending(self, number: int, account: str, domain: str, body: str) -> Sending:
         key = f"load-key-{number}"
         return Sending(an_id(number), key, account, domain, number, "+12025550101", body, Outcome.OK, number, number)
@@ -127,10 +147,10 @@ def _at(offset: int) -> Place:
 
 
 def a_good_world() -> Observed:
-    """A prepaid account that runs dry, a postpaid one at its limit, a message in vain, a dead letter."""
+    """A prepaid account that runs dry, a postpaid one at its limit, a message in vain, a dead letter, two late ones."""
     history = History()
     history.account("prepaid-1", BillingType.PREPAID)
-    history.account("postpaid-1", BillingType.POSTPAID, credit_limit=30_000)
+    history.account("postpaid-1", BillingType.POSTPAID, credit_limit=50_000)
     history.top_up(1, "prepaid-1", 20_000)
     history.charged(2, "prepaid-1", "marketing", TWO_SEGMENTS, price=1_000, free=2, segments=2)
     history.charged(3, "prepaid-1", "marketing", TWO_SEGMENTS, price=8_500, free=1, segments=2)
@@ -139,4 +159,6 @@ def a_good_world() -> Observed:
     history.charged(5, "prepaid-1", "marketing", ONE_SEGMENT, price=8_500, free=0, segments=1)
     history.charged(6, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
     history.put_aside_by_billing(7, "postpaid-1")
+    history.expired(8, "postpaid-1")
+    history.expired_at_sink(9, "postpaid-1")
     return history.seen

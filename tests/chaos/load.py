@@ -1,7 +1,7 @@
 """Load at a bounded rate: several senders, each with accounts of its own, one message of an account at a time.
 
 The accounts are of every kind: rich and poor prepaid ones, the poor topped up meanwhile, and postpaid ones without a
-limit and with one that is soon reached. Everything is written to the journal.
+limit and with one that is soon reached. Some messages have an end. Everything is written to the journal.
 """
 
 import threading
@@ -24,6 +24,9 @@ PATIENCE = 45.0
 _SENDERS = 8
 _EVERY_REPEATED = 20
 _TOP_UP_SECONDS = 0.3
+_EVERY_EXPIRING = 13
+"""Has no divisor in common with the numbers of lanes, texts and recipients: all of them expire."""
+_VALID_FOR = "3s"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def sending(tenant: str, key: str, message: MessageRequest, seq: int, result: Re
         attempts=len(result.verdicts),
         answered=str(result.answer.get("id", "")),
         ordered=ordered,
+        valid_for=message.valid_for or "",
     )
 
 
@@ -156,7 +160,7 @@ class Load:
 
     def _send_one(self, client: Client, account: str, domain: str, number: int) -> None:
         key = f"load-key-{self._name}-{number}"
-        message = a_request(account, domain, number)
+        message = a_request(account, domain, number, "" if number % _EVERY_EXPIRING else _VALID_FOR)
         body = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         result = client.call(Request("POST", "/v1/messages", body, key), PATIENCE, number % _EVERY_REPEATED == 0)
         self._journal.write(sending(self._tenant, key, message, number, result, self._ordered))
@@ -164,7 +168,7 @@ class Load:
             self.done.append((result.t_done, result.outcome))
 
     def _client(self) -> Client:
-        return Client(self._urls, self._tenant, threading.Event().wait, self._count)
+        return Client(self._urls, threading.Event().wait, self._count)
 
     def _count(self, verdict: Verdict) -> None:
         with self._lock:

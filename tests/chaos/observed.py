@@ -46,6 +46,8 @@ class Sending:
     answered: str = ""
     ordered: bool = True
     """Sent after the answer to the one before of the same account and domain."""
+    valid_for: str = ""
+    """Empty: it has no end."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Row
-from chaos.topology import DOMAINS, INPUTS, MESSAGING, REPLICAS, group_of, inputs_of
+from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
 from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, DeadLetterHeader, MessageState
@@ -20,7 +20,7 @@ from testkit.waiting import must_answer
 
 def observe(world: World) -> Observed:
     """Everything that the checker wants to know."""
-    letters = [record for name in REPLICAS if name != MESSAGING for record in world.broker.everything(f"{name}.dlq")]
+    letters = [record for name in WORKERS for record in world.broker.everything(f"{name}.dlq")]
     billed = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
     return Observed(
@@ -40,8 +40,7 @@ def observe(world: World) -> Observed:
 
 @must_answer(sa.exc.SQLAlchemyError)
 def _stored(world: World) -> dict[str, Any]:
-    engine = sa.create_engine(world.postgres.address, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with world.connected() as connection:
 
         def rows(table: sa.Table) -> sa.CursorResult[Any]:
             return connection.execute(sa.select(table).where(table.c.tenant == world.tenant))
@@ -103,9 +102,7 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
     ends: dict[tuple[str, int], int] = {}
     for record in records:
         ends[record.topic, record.partition] = record.offset + 1
-    for name in REPLICAS:
-        if name == MESSAGING:
-            continue
+    for name in WORKERS:
         group = group_of(world.broker, name)
         for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
             yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,6 +25,8 @@ class Scene:
     world: World
     load: Load
     began: float = field(default_factory=time.time)
+    tally: Counter[str] = field(default_factory=Counter)
+    """What a strike counts itself."""
     _said: dict[str, int] = field(default_factory=dict)
     _called: list[int] = field(default_factory=list)
 
@@ -36,8 +39,9 @@ class Scene:
         return self.world.supervisor.pods(processor)
 
     def said(self, event: str, processor: str = "") -> int:
-        """How often pods have logged the event."""
-        return sum(self.said_by(pod, event) for pod in self.world.supervisor.all_pods if processor in pod.name)
+        """How often pods have logged the event; of processors whose names begin so."""
+        pods = self.world.supervisor.all_pods
+        return sum(self.said_by(pod, event) for pod in pods if pod.processor.startswith(processor))
 
     def said_by(self, pod: Pod, event: str) -> int:
         """How often this one has."""

@@ -6,7 +6,7 @@ ever signalled.
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -75,7 +75,8 @@ class Pod:
 class Supervisor:
     """The pods of one world; a thread of its own looks after them until `close`."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Callable[[str], dict[str, str]]) -> None:
+        """`environment` is each processor's own."""
         self._folder = folder
         self._environment = environment
         self._pods: list[Pod] = []
@@ -125,7 +126,8 @@ class Supervisor:
     def _add(self, config: ProcessorConfig) -> Pod:
         name = f"{config.processor}-{next(self._numbers)}"
         with self._lock:
-            pod = Pod(config.processor, a_slot(config, self._folder, name), self._environment)
+            slot = a_slot(config, self._folder, name)
+            pod = Pod(config.processor, slot, self._environment(config.processor))
             self._pods.append(pod)
         return pod
 

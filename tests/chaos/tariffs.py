@@ -84,11 +84,12 @@ SEGMENTS = {
 BODIES = tuple(SEGMENTS)
 
 
-def a_request(account: str, domain: str, number: int) -> MessageRequest:
+def a_request(account: str, domain: str, number: int, valid_for: str = "") -> MessageRequest:
     """The `number`th message of a load: texts and recipients in turn, in all combinations."""
     return MessageRequest(
         account_id=account,
         domain=domain,
         to=RECIPIENTS[number % len(RECIPIENTS)],
         body=BODIES[number % len(BODIES)],
+        valid_for=valid_for or None,
     )

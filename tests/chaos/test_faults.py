@@ -7,6 +7,7 @@ from chaos.episode import Fault
 from chaos.faults import FAULTS
 from chaos.judge import Judge
 from messaging_api.account import EntryKind
+from messaging_api.message import MessageState
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
@@ -19,6 +20,7 @@ def test_the_load_has_met_every_kind_of_entry(judge: Judge) -> None:
     seen = judge.looks()
     kinds = {(entry.kind, entry.reason) for entry in seen.entries if entry.kind is not EntryKind.REVERSAL}
     refusals = {(EntryKind.REFUSAL, reason) for reason in NO_MONEY}
-    assert kinds == {(EntryKind.CHARGE, ""), (EntryKind.TOP_UP, ""), *refusals}
+    assert kinds == {(EntryKind.CHARGE, ""), (EntryKind.TOP_UP, ""), (EntryKind.EXPIRY, "Expired"), *refusals}
     assert any(entry.kind is EntryKind.REVERSAL for entry in seen.entries)
     assert any(entry.free_segments for entry in seen.entries)
+    assert {row.state for row in seen.rows} >= {MessageState.DELIVERED, MessageState.FAILED}

@@ -5,18 +5,19 @@ from typing import Any
 
 import httpx
 
-from chaos.client import Result, Verdict, caller
+from chaos.client import Result, Verdict
 from chaos.judge import Judge
 from chaos.load import sending
 from chaos.tariffs import CURRENCY, a_request
-from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
+from chaos.topology import API_KEY, GATEWAY, READER_KEY
+from messaging_api.access import API_KEY_HEADER
 from messaging_api.message import IDEMPOTENCY_HEADER
 
 Change = Callable[[dict[str, str], dict[str, Any]], object]
 ACCOUNT = "refused"
 REFUSALS: dict[str, tuple[int, Change]] = {
-    "no tenant": (401, lambda headers, _: headers.pop(TENANT_HEADER)),
-    "no scope to send": (403, lambda headers, _: headers.update({SCOPES_HEADER: Scope.READ})),
+    "no API key": (401, lambda headers, _: headers.pop(API_KEY_HEADER)),
+    "no scope to send": (403, lambda headers, _: headers.update({API_KEY_HEADER: READER_KEY})),
     "a key that is too long": (422, lambda headers, _: headers.update({IDEMPOTENCY_HEADER: "k" * 4096})),
     "another content type": (415, lambda headers, _: headers.update({"content-type": "text/plain"})),
     "a body that is too large": (413, lambda _, body: body.update(body="x" * 70_000)),
@@ -31,12 +32,12 @@ REFUSALS: dict[str, tuple[int, Change]] = {
 
 def test_what_is_refused_is_nowhere(judge: Judge) -> None:
     world = judge.world
-    url = world.supervisor.pods("be-messaging")[0].running.url
+    url = world.supervisor.pods(GATEWAY)[0].running.url
     account = {"billingType": "Postpaid", "currency": CURRENCY}
-    httpx.put(f"{url}/v1/accounts/{ACCOUNT}", json=account, headers=caller(world.tenant)).raise_for_status()
+    httpx.put(f"{url}/v1/accounts/{ACCOUNT}", json=account, headers={API_KEY_HEADER: API_KEY}).raise_for_status()
     for number, (name, (status, change)) in enumerate(REFUSALS.items()):
         key, message = f"load-key-refused-{number}", a_request(ACCOUNT, "marketing", number)
-        headers = caller(world.tenant) | {IDEMPOTENCY_HEADER: key, "content-type": "application/json"}
+        headers = {API_KEY_HEADER: API_KEY, IDEMPOTENCY_HEADER: key, "content-type": "application/json"}
         body = message.model_dump(mode="json", by_alias=True, exclude_none=True)
         change(headers, body)
         answer = httpx.post(

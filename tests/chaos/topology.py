@@ -2,15 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from chaos.checks.logs import KEY_MARK
 from chaos.tariffs import CURRENCY, TARIFFS
-from messaging_api.processor import BillingConfig, DomainConfig, KafkaProcessorConfig, MessagingConfig, SinkConfig
+from messaging_api.access import ApiKey, Scope
+from messaging_api.processor import (
+    BillingConfig,
+    DomainConfig,
+    GatewayConfig,
+    KafkaProcessorConfig,
+    MessagingConfig,
+    SinkConfig,
+)
 from messaging_api.topology import BillingType, CircuitBreaker, ThirdParty
 from testkit.broker import Broker
 
 INPUTS = {BillingType.POSTPAID: "postpaid", BillingType.PREPAID: "prepaid"}
 DOMAINS = tuple(TARIFFS)
 PARTITIONS = 3
+GATEWAY = "api-gateway"
 MESSAGING = "be-messaging"
 REPLICAS = {
     MESSAGING: 2,
@@ -19,6 +30,11 @@ REPLICAS = {
     "marketing": 2,
     "authentication": 1,
 }
+"""Of the processors that Kafka connects; each be-messaging pod has a gateway of its own."""
+WORKERS = tuple(name for name in REPLICAS if name != MESSAGING)
+API_KEY = f"{KEY_MARK}that-opens-everything"
+READER_KEY = f"{KEY_MARK}of-a-reader"
+_SCOPES = {API_KEY: tuple(Scope), READER_KEY: (Scope.READ,)}
 _BREAKER = CircuitBreaker(failure_ratio="0.5", window="5s", open_for="1s")
 
 
@@ -32,7 +48,7 @@ class Places:
 
 def topics() -> dict[str, int]:
     """All of them, and how many partitions each has."""
-    letters = [f"{name}.dlq" for name in REPLICAS if name != MESSAGING]
+    letters = [f"{name}.dlq" for name in WORKERS]
     return dict.fromkeys((*INPUTS.values(), *DOMAINS), PARTITIONS) | dict.fromkeys(letters, 1)
 
 
@@ -43,6 +59,22 @@ def configurations(broker: Broker, places: Places) -> dict[str, KafkaProcessorCo
     by_name = {config.processor: config for config in made}
     changed = {name: by_name[name].model_copy(update={"bootstrap_servers": at}) for name, at in places.kafka_of.items()}
     return by_name | changed
+
+
+def api_keys(folder: Path, tenant: str) -> Path:
+    """The gateways' Secret as it is mounted: the tenant's clients."""
+    folder.mkdir()
+    for number, (key, scopes) in enumerate(_SCOPES.items()):
+        client = ApiKey(key=key, tenant=tenant, scopes=scopes)
+        (folder / f"client-{number}").write_text(client.model_dump_json())
+    return folder
+
+
+def gateway(upstream: str, keys: Path) -> GatewayConfig:
+    """In front of one pod of be-messaging."""
+    return GatewayConfig(
+        topology="chaos", namespace="test", processor=GATEWAY, upstream=upstream, api_keys_folder=str(keys)
+    )
 
 
 def group_of(broker: Broker, processor: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from testkit.waiting import must_answer
 
+_HIDDEN_SECONDS = 1.0
 Headers = Sequence[tuple[str, str | bytes | None]]
 
 
@@ -87,7 +88,8 @@ class Broker:
     def everything(self, topic: str, isolation: str = "read_committed") -> list[Seen]:
         """All records of a topic, partition by partition; transactions that are still open end what is visible."""
         consumer = self._consumer(isolation)
-        partitions = [TopicPartition(self.name(topic), number, OFFSET_BEGINNING) for number in self._partitions(topic)]
+        # By number: a client that is told the beginning only looks for it half a second later.
+        partitions = [TopicPartition(self.name(topic), number, 0) for number in self._partitions(topic)]
         consumer.assign(partitions)
         seen: list[Seen] = []
         ended: set[int | None] = set()
@@ -99,9 +101,20 @@ class Broker:
         return seen
 
     def transaction_is_open(self, topic: str) -> bool:
-        """Whether some record of the topic is neither committed nor aborted."""
-        ends = [self.ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed")]
-        return ends[0] != ends[1]
+        """Whether some record of the topic is neither committed nor aborted; others may write to it meanwhile."""
+        written, readable = (self.ends(topic, isolation) for isolation in ("read_uncommitted", "read_committed"))
+        return any(end > seen for end, seen in zip(written, readable, strict=True))
+
+    def offsets_are_hidden(self, group: str, topics: Iterable[str]) -> bool:
+        """Whether the group's offsets are in a transaction that has not ended."""
+        consumer = self._consumer("read_committed", group)
+        places = [TopicPartition(self.name(topic), number) for topic in topics for number in self._partitions(topic)]
+        try:
+            return any(place.error for place in consumer.committed(places, _HIDDEN_SECONDS))
+        except KafkaException:
+            return True
+        finally:
+            consumer.close()
 
     def done(self, group: str, topics: Iterable[str]) -> int:
         """How many records the group has behind it, of topics that nobody writes to in transactions."""
@@ -149,6 +162,8 @@ class Broker:
                 "group.id": group or self.name("reader"),
                 "isolation.level": isolation,
                 "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",  # where retention has taken the beginning away
+                "fetch.wait.max.ms": 20,  # the end of a partition is told by a fetch that found nothing
                 "enable.partition.eof": True,
             }
         )

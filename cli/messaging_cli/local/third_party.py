@@ -14,8 +14,8 @@ POST   /behaviour                    {"status": 500, "retryAfter": 2, "delay": 0
                                      "fault": "reset" or "garbage", "path": "/messages"}: from now on, for these ids
                                      or for all, for that share of the calls, on that path or on all; {} heals it.
                                      A reset comes after the effect, garbage as the content of an answer
-POST   /receipts                     {"url", "key", "status", "reason"}: every effect is told there from now on, with
-                                     that API key; {} ends it
+POST   /receipts                     {"url", "key", "status", "reason", "failedOneIn": 10}: every effect is told there
+                                     from now on, with that API key, one id in ten as failed; {} ends it
 GET    /healthz                      200
 """
 
@@ -25,13 +25,14 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
+from zlib import crc32
 
 RESET = "reset"
 GARBAGE = "garbage"
@@ -60,12 +61,18 @@ class Receipts:
     key: str = ""
     status: str = "delivered"
     reason: str = ""
+    failedOneIn: int = 0
+
+    def status_of(self, key: str) -> str:
+        """The same for an id whenever it is asked for."""
+        return "failed" if self.failedOneIn and not crc32(key.encode()) % self.failedOneIn else self.status
 
     def send(self, body: str) -> None:
         """Once: a receipt that nobody takes is lost."""
         message = json.loads(body)
         receipt = {name: message[name] for name in ("id", "accountId", "domain")}
-        content = json.dumps(receipt | {"status": self.status, "reason": self.reason}).encode()
+        status = self.status_of(message["id"])
+        content = json.dumps(receipt | {"status": status, "reason": self.reason}).encode()
         headers = {"Content-Type": "application/json", "X-API-Key": self.key}
         with suppress(URLError, OSError):
             urlopen(Request(self.url, content, headers), timeout=_RECEIPT_SECONDS).close()
@@ -92,6 +99,8 @@ class ThirdParty:
     effective: dict[str, Record] = field(default_factory=dict)
     """The first call of each id that had an effect; a repetition under the same key has none."""
     address: str = ""
+    untold: set[Future[None]] = field(default_factory=set)
+    """Receipts that are still on their way."""
     _telling: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 
     def behave(self, behaviour: Behaviour) -> None:
@@ -108,8 +117,13 @@ class ThirdParty:
         record = Record(key, path, body, time.time(), behaviour.status)
         self.records.append(record)
         if record.status < 300 and self.effective.setdefault(key, record) is record and self.receipts.url:
-            self._telling.submit(self.receipts.send, body)
+            self.tell(body)
         return behaviour
+
+    def tell(self, body: str) -> None:
+        telling = self._telling.submit(self.receipts.send, body)
+        self.untold.add(telling)
+        telling.add_done_callback(self.untold.discard)
 
     def calls(self) -> dict[str, object]:
         ids = [record.id for record in self.records]

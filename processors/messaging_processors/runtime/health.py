@@ -7,6 +7,7 @@ is about to end (`drain`). Promise: liveness looks at the loop alone, since a re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
@@ -76,6 +77,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     health: Health
     timeout = 5.0
+
+    def handle(self) -> None:
+        """Whoever hangs up early misses the answer; that is no failure of ours."""
+        with suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:

@@ -66,6 +66,17 @@ def rows(world: Observed) -> Iterator[Violation]:
     yield from each(Check.ROWS, wrong)
 
 
+def expiries(world: Observed) -> Iterator[Violation]:
+    """Neither billing nor a sink gives up what may always be sent."""
+    endless = {sending.id for sending in world.sendings if not sending.valid_for}
+    yield from each(
+        Check.EXPIRIES, (one for one in world.decisions if one.kind is EntryKind.EXPIRY and one.id in endless)
+    )
+    yield from each(
+        Check.EXPIRIES, (row for row in world.rows if row.state is MessageState.EXPIRED and row.id in endless)
+    )
+
+
 def _decided(world: Observed) -> set[UUID]:
     return {entry.message_id for entry in world.decisions if entry.message_id}
 

@@ -36,10 +36,11 @@ def ledger_order(world: Observed) -> Iterator[Violation]:
 
 
 def effect_order(world: Observed) -> Iterator[Violation]:
-    """I4 at the third party: by each message's first effect."""
+    """I4 at the third party: by each message's first effect. What was put back comes when it comes."""
+    put_back = {letter.id for letter in world.letters if letter.place in world.replayed}
     at: dict[UUID, int] = {}
     for number, call in enumerate(world.calls):
-        if call.effective:
+        if call.effective and call.key not in put_back:
             at.setdefault(call.key, number)
     return _out_of_order(Check.EFFECT_ORDER, world.sendings, at)
 

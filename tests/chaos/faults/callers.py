@@ -1,24 +1,59 @@
-"""be-messaging killed and told to end while requests are in flight."""
+"""Gateways and be-messaging killed, frozen and told to end while requests are in flight."""
 
 from chaos.burst import burst
 from chaos.client import Verdict
 from chaos.episode import Fault
 from chaos.scene import Scene
-from chaos.topology import MESSAGING
+from chaos.topology import GATEWAY, MESSAGING
 
 _BROKEN = 3
 _BURST = 800
 _MOST_IN_FLIGHT = 512
 _MOST_GROWTH = 96 * 2**20
 _END_SECONDS = 20.0
+_SOME = 20
+_GATHER_SECONDS = 0.3
+_FREEZES = ((0.5, 6.5, 7.0), (4.0, 8.5, 10.0))
+"""Seconds of Kafka's silence and of either pod's: longer than a message may wait for Kafka, and than a caller waits."""
 
 
-def _killed(scene: Scene) -> None:
+def _killed(processor: str) -> Fault:
     """Until some requests were broken off after they were sent: a repeat under the same key is what remains."""
-    while scene.load.verdicts[Verdict.UNKNOWN] < _BROKEN:
-        for pod in scene.pods(MESSAGING):
-            pod.kill()
-            scene.world.supervisor.await_ready()
+
+    def strike(scene: Scene) -> None:
+        while _broken(scene) < _BROKEN:
+            for pod in scene.pods(processor):
+                pod.kill()
+                scene.world.supervisor.await_ready()
+
+    return Fault(f"{processor} is killed", "G7", strike, _broken)
+
+
+def _broken(scene: Scene) -> int:
+    return scene.load.verdicts[Verdict.UNKNOWN]
+
+
+def _frozen(scene: Scene) -> None:
+    """When they go on, what they were asked, what Kafka answered and all their deadlines come at once."""
+    for silent, first, second in _FREEZES:
+        _freeze(scene, silent, first, second)
+        scene.load.await_accepted(_SOME)
+
+
+def _freeze(scene: Scene, silent: float, shorter: float, longer: float) -> None:
+    """With requests in flight that Kafka has not answered."""
+    kafka, (one, other) = scene.world.services.kafka, scene.pods(MESSAGING)
+    kafka.pause()
+    try:
+        scene.for_seconds(_GATHER_SECONDS)
+        with other.frozen():
+            with one.frozen():
+                scene.for_seconds(silent)
+                kafka.resume()
+                scene.for_seconds(shorter - silent)
+            scene.for_seconds(longer - shorter)
+    finally:
+        kafka.resume()
 
 
 def _told_to_end(scene: Scene) -> None:
@@ -26,7 +61,7 @@ def _told_to_end(scene: Scene) -> None:
     for pod in scene.pods(MESSAGING):
         assert pod.end(_END_SECONDS) == 0
         scene.world.supervisor.await_ready()
-    assert not scene.load.verdicts[Verdict.UNKNOWN], "a request was broken off"
+    assert not _broken(scene), "a request was broken off"
 
 
 def _overrun(scene: Scene) -> None:
@@ -47,7 +82,9 @@ def _overrun(scene: Scene) -> None:
 
 
 FAULTS = (
-    Fault("be-messaging is killed", "G7", _killed, lambda scene: scene.load.verdicts[Verdict.UNKNOWN]),
+    _killed(GATEWAY),
+    _killed(MESSAGING),
+    Fault("be-messaging freezes", "G2 K2", _frozen, _broken),
     Fault("more requests than it takes", "G4", _overrun, lambda scene: scene.doubts),
     Fault("be-messaging rolls", "G6", _told_to_end, lambda scene: scene.said("stopped", MESSAGING)),
 )

@@ -1,8 +1,7 @@
 """PostgreSQL stopped, cut off and locked; Redis dead, silent and full."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import redis
 import sqlalchemy as sa
@@ -16,7 +15,9 @@ _AWAY = "dependency away"
 _LOCKED_SECONDS = 6.0
 """Longer than any statement may take."""
 _CUTS = [Cut.AFTER, Cut.BEFORE] * 6
+_CALLERS_CUTS = [Cut.AFTER, Cut.BEFORE]
 _DEADLOCKS = 3
+_DEADLOCK, _CUT = "PostgreSQL's deadlocks", "commits cut"
 _SOME = 150
 _NOTICED_GAP = 2.0
 
@@ -33,14 +34,16 @@ def _postgres_stops(scene: Scene) -> None:
 
 
 def _commits_are_cut(scene: Scene) -> None:
-    proxy = scene.world.services.database_proxy
-    before = proxy.cut
-    proxy.cut_commits(_CUTS)
-    scene.until(lambda: proxy.cut - before == len(_CUTS), within=90)
+    """Those of be-messaging, too, which are not counted: top-ups and accounts."""
+    proxies = scene.world.services.proxies
+    proxies.workers.cut_commits(_CUTS)
+    proxies.messaging.cut_commits(_CALLERS_CUTS)
+    scene.until(lambda: not (proxies.workers.to_cut or proxies.messaging.to_cut), within=90)
+    scene.tally[_CUT] = len(_CUTS)
 
 
 def _tables_are_locked(scene: Scene) -> None:
-    with _connected(scene) as connection, connection.begin():
+    with scene.world.connected() as connection, connection.begin():
         connection.execute(sa.text("LOCK TABLE accounts, ledger_entries, messages IN ACCESS EXCLUSIVE MODE"))
         scene.until(lambda: scene.said("waiting") and scene.said("waiting for a dependency"))
         scene.for_seconds(_LOCKED_SECONDS)
@@ -49,9 +52,10 @@ def _tables_are_locked(scene: Scene) -> None:
 def _deadlocks(scene: Scene) -> None:
     """Takes accounts in another order than everybody else, until somebody met somebody."""
     names = [name for name, kind in scene.load.accounts.items() if kind.name == "owing"]
-    with _connected(scene) as connection:
+    with scene.world.connected() as connection:
         before = _count_deadlocks(connection)
         eventually(lambda: _embraced(connection, scene.world.tenant, names) - before >= _DEADLOCKS, within=60, every=0)
+        scene.tally[_DEADLOCK] = _count_deadlocks(connection) - before
 
 
 def _embraced(connection: sa.Connection, tenant: str, names: list[str]) -> int:
@@ -69,13 +73,6 @@ def _count_deadlocks(connection: sa.Connection) -> int:
     with connection.begin():
         connection.execute(sa.text("SELECT pg_stat_clear_snapshot()"))
         return int(connection.execute(sa.text("SELECT sum(deadlocks) FROM pg_stat_database")).scalar_one())
-
-
-@contextmanager
-def _connected(scene: Scene) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(scene.world.postgres.address, poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        yield connection
 
 
 def _redis(vanish: Callable[[Scene], Callable[[], object]]) -> Callable[[Scene], None]:
@@ -125,9 +122,9 @@ def _away(scene: Scene) -> int:
 
 FAULTS = (
     Fault("PostgreSQL stops at once", "S1", _postgres_stops, _away),
-    Fault("commits are cut off", "S2", _commits_are_cut, _waited),
+    Fault("commits are cut off", "S2", _commits_are_cut, lambda scene: scene.tally[_CUT]),
     Fault("tables are locked", "S3", _tables_are_locked, _waited),
-    Fault("deadlocks", "S3", _deadlocks, lambda _: _DEADLOCKS),
+    Fault("deadlocks", "S3", _deadlocks, lambda scene: scene.tally[_DEADLOCK]),
     Fault("Redis dies", "S5", _redis(_dies), _away),
     Fault("Redis is silent", "S5", _redis(_falls_silent), _away),
     Fault("Redis is full", "S5", _redis(_fills_up), _away),

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from messaging_cli.local.third_party import third_party
+from messaging_cli.local.third_party import Receipts, third_party
 from testkit.waiting import eventually
 
 
@@ -124,3 +125,11 @@ def test_a_request_that_breaks_off_has_asked_for_nothing() -> None:
             broken.shutdown(socket.SHUT_WR)
             assert broken.recv(1) == b""
         assert provider.records == []
+
+
+def test_one_receipt_in_so_many_tells_of_a_failure_always_of_the_same_ids() -> None:
+    receipts = Receipts(failedOneIn=10)
+    statuses = [receipts.status_of(str(key)) for key in range(1000)]
+    assert statuses == [receipts.status_of(str(key)) for key in range(1000)]
+    assert 50 < Counter(statuses)["failed"] < 150
+    assert {Receipts().status_of(str(key)) for key in range(1000)} == {"delivered"}

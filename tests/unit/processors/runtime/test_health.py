@@ -1,5 +1,8 @@
 """What a process says of itself, and what is asked of it over HTTP."""
 
+import socket
+import struct
+import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
@@ -8,6 +11,9 @@ import pytest
 from messaging_api.processor import Readiness
 from messaging_processors.runtime.health import STUCK_AFTER, Health, serve
 from testkit.clocks import Clock
+from testkit.waiting import eventually
+
+_RST_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 def test_it_is_ready_once_started_unless_something_required_is_away_or_it_drains() -> None:
@@ -84,3 +90,13 @@ def test_a_dead_dependency_is_no_reason_to_be_restarted(health: Health, connecti
 def test_metrics_are_served_and_nothing_else(connection: HTTPConnection) -> None:
     assert b"python_info" in get(connection, "/metrics")[1]
     assert get(connection, "/secrets")[0] == 404
+
+
+def test_a_prober_that_hangs_up_early_is_no_failure(
+    connection: HTTPConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection((connection.host, connection.port)) as prober:
+        prober.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_AT_CLOSE)
+    get(connection, "/healthz")  # the server has met the prober before
+    eventually(lambda: not any("process_request" in thread.name for thread in threading.enumerate()))
+    assert capsys.readouterr().err == ""
