@@ -4,7 +4,20 @@ Money is BIGINT millionths (`messaging_api.money`), never a float. A subscriber'
 alone. Rows of `ledger_entries` are never changed and never removed.
 """
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary, MetaData, String, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
 
 metadata = MetaData()
 
@@ -69,6 +82,7 @@ messages = Table(
     Column("amount_micros", BigInteger, nullable=False),
     Column("currency", String, nullable=False),
     Column("state", String, nullable=False),
+    Column("possibly_sent", Boolean, nullable=False, comment="Somebody else had it in hand; it does not expire."),
     Column("reason", String, nullable=False),
     Column("accepted_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),

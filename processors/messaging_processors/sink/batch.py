@@ -76,6 +76,12 @@ class Batch:
         self.to_send.discard(change.id)
         self.outcomes[change.id] = change
 
+    def reopen(self, keys: Iterable[UUID]) -> None:
+        """These are to be sent after all: the third party may have them."""
+        found = {*keys}
+        self.to_send |= found
+        self.doubtful |= found
+
     def bury(self, letter: DeadLetter) -> None:
         """A record ends as a dead letter; its message does so as soon as that is written."""
         self.dead_letters.append(letter)

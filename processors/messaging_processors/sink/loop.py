@@ -17,7 +17,7 @@ taken from us meanwhile is dropped from the batch; whoever reads its records aga
 that was recorded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -37,7 +37,7 @@ from messaging_processors.runtime.writing import DeadLetterWriter
 from messaging_processors.sink.answers import Answer, Late, Refused
 from messaging_processors.sink.batch import Batch
 from messaging_processors.sink.decoding import DeadLetter, Told, decode, poison
-from messaging_processors.sink.rows import Row, ending, told
+from messaging_processors.sink.rows import Change, Row, ending, told
 from messaging_processors.sink.states import States
 from messaging_processors.sink.store import Store
 from messaging_processors.sink.third_party import THIRD_PARTY, Clocks, Provider
@@ -211,6 +211,7 @@ class Sink:
         rows = self.store.advance(changes)
         self.runtime.health.back(database.DATABASE)
         batch.outcomes.clear()
+        batch.reopen(change.id for change in changes if _has_not_expired(change, rows))
         sent = sum(change.state is MessageState.SENT for change in changes)
         self.rate.written(0, sent)
         metrics.SENT.inc(sent)
@@ -254,6 +255,12 @@ class Sink:
         self.reader.hold()
         wait = self.backoff.failed(away.retry_after)
         _log.warning("waiting for a dependency", dependency=away.dependency, why=away.why, wait=round(wait, 1))
+
+
+def _has_not_expired(change: Change, rows: Mapping[UUID, Row]) -> bool:
+    """Though it was to: somebody who has lost its partition, and may not know that yet, has it in hand as well."""
+    row = rows.get(change.id)
+    return row is not None and (change.state, row.view.state) == (MessageState.EXPIRED, MessageState.CHARGED)
 
 
 def _written(batch: Batch, letter: DeadLetter) -> None:

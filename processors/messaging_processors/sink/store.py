@@ -47,12 +47,13 @@ _INSERT = text(
     f" AS new({', '.join(_TYPES)})"
     " LEFT JOIN erasures erased ON erased.tenant = new.tenant"
     " AND erased.recipient_hash = sha256(convert_to(new.recipient, 'UTF8')) AND new.accepted_at <= erased.requested_at"
-    " ORDER BY new.id ON CONFLICT (id) DO NOTHING RETURNING id"
+    " ORDER BY new.id ON CONFLICT (id) DO UPDATE SET possibly_sent = true"
+    f" WHERE messages.state = '{MessageState.CHARGED}' RETURNING id, possibly_sent"
 )
 _LOCK = text("SELECT 1 FROM messages WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
 _ROWS = text("SELECT id, tenant, account_id, domain, state, reason FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
 _REOPEN = text(
-    f"UPDATE messages SET state = '{MessageState.CHARGED}', reason = '', updated_at = now()"
+    f"UPDATE messages SET state = '{MessageState.CHARGED}', possibly_sent = false, reason = '', updated_at = now()"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
     f" WHERE messages.id = replayed.id AND state = '{MessageState.DEAD_LETTERED}'"
     " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id) RETURNING messages.id"
@@ -62,7 +63,8 @@ _CHANGE = text(
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS text[]), CAST(:domains AS text[]), CAST(:states AS text[]),"
     " CAST(:reasons AS text[])) AS news(id, account_id, domain, state, reason)"
     " WHERE messages.id = news.id AND messages.account_id = news.account_id AND messages.domain = news.domain"
-    " AND messages.state = ANY(CAST(:replaced AS text[])) RETURNING messages.id, messages.state"
+    " AND messages.state = ANY(CAST(:replaced AS text[]))"
+    f" AND NOT (messages.possibly_sent AND news.state = '{MessageState.EXPIRED}') RETURNING messages.id, messages.state"
 )
 _UNSENT = (MessageState.ACCEPTED, MessageState.CHARGED)
 _NOT_TOLD_OF = (MessageState.CHARGED, MessageState.SENT)
@@ -74,7 +76,7 @@ class Kept:
 
     rows: dict[UUID, Row] = field(default_factory=dict)
     fresh: set[UUID] = field(default_factory=set)
-    """Stored or opened again just now: before that nobody could send them."""
+    """Stored or opened again just now: nobody else has had them in hand. Of others the database notes that."""
     unstorable: dict[UUID, str] = field(default_factory=dict)
 
 
@@ -121,14 +123,18 @@ class Store:
 
     def _keep(self, rows: Sequence[Mapping[str, Any]], replayed: Collection[UUID], kept: Kept) -> None:
         with transaction(self._engine) as connection:
-            fresh = _reopen(connection, replayed) if replayed else set()
-            fresh |= {*connection.scalars(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})}
+            open_rows = connection.execute(_INSERT, {name: [row[name] for row in rows] for name in _TYPES})
+            fresh = {row.id for row in open_rows if not row.possibly_sent}
+            fresh |= _reopen(connection, replayed) if replayed else set()
             found = _read(connection, [row["id"] for row in rows])
         kept.rows |= found
         kept.fresh |= fresh
 
     def advance(self, changes: Sequence[Change]) -> dict[UUID, Row]:
-        """Records what became of messages that were to be sent, and tells what they are now."""
+        """Records what became of messages that were to be sent, and tells what they are now.
+
+        One that somebody else has had in hand meanwhile does not expire; it is still to be sent.
+        """
         return self._change(changes, _UNSENT)
 
     def receive(self, changes: Sequence[Change]) -> dict[UUID, Row]:
@@ -151,8 +157,7 @@ class Store:
 
 
 def _reopen(connection: Connection, replayed: Collection[UUID]) -> set[UUID]:
-    ids = sorted(replayed)
-    connection.execute(_LOCK, {"ids": ids})
+    ids = [*replayed]
     return {*connection.scalars(_REOPEN, {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]})}
 
 

@@ -23,8 +23,8 @@ EXPAND = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "1.1"
-down_revision = "1.0"
+revision = "1.2"
+down_revision = "1.1"
 
 
 def upgrade() -> None:
@@ -35,7 +35,7 @@ CONTRACT = """
 from alembic import op
 
 revision = "2.0"
-down_revision = "1.1"
+down_revision = "1.2"
 
 
 def upgrade() -> None:
@@ -44,8 +44,8 @@ def upgrade() -> None:
 SLOW = """
 from alembic import op
 
-revision = "1.1"
-down_revision = "1.0"
+revision = "1.2"
+down_revision = "1.1"
 
 
 def upgrade() -> None:
@@ -99,7 +99,7 @@ def test_of_many_that_start_at_once_one_migrates(database_url: str) -> None:
     with ThreadPoolExecutor(len(engines)) as threads:
         list(threads.map(ensure_schema, engines))
     assert [process.wait(60) for process in processes] == [0] * len(processes)
-    assert version(engines[0]) == "1.0"
+    assert version(engines[0]) == "1.1"
     for engine in engines:
         engine.dispose()
 
@@ -108,16 +108,16 @@ def test_after_an_expansion_older_processors_go_on(database_url: str, engine: sa
     accounts = Accounts(database_url)
     accounts.register("before")
     ensure_schema(engine, scripts_with(tmp_path, EXPAND))
-    assert version(engine) == "1.1"
+    assert version(engine) == "1.2"
     ensure_schema(engine)
-    assert version(engine) == "1.1"
+    assert version(engine) == "1.2"
     accounts.register("after", balance="5")
     assert (accounts.balance("before"), accounts.balance("after")) == ("0", "5")
 
 
 def test_a_newer_major_version_is_refused_and_untouched(engine: sa.Engine, tmp_path: Path) -> None:
     ensure_schema(engine, scripts_with(tmp_path, EXPAND, CONTRACT))
-    with pytest.raises(SchemaTooNew, match=r"version 2\.0 is newer than 1\.0.*run processors of the version"):
+    with pytest.raises(SchemaTooNew, match=r"version 2\.0 is newer than 1\.1.*run processors of the version"):
         ensure_schema(engine)
     assert version(engine) == "2.0"
 
@@ -126,7 +126,7 @@ def test_a_processor_that_is_too_old_ends_and_says_why(database_url: str, engine
     ensure_schema(engine, scripts_with(tmp_path, EXPAND, CONTRACT))
     with running(a_billing_config(bootstrap_servers="127.0.0.1:9"), tmp_path, DATABASE_URL=database_url) as billing:
         assert billing.process.wait(30) == 1
-    assert "messaging_processors: database schema: version 2.0 is newer than 1.0" in billing.log.read_text()
+    assert "messaging_processors: database schema: version 2.0 is newer than 1.1" in billing.log.read_text()
 
 
 def test_a_migration_may_take_longer_than_any_other_statement(engine: sa.Engine, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_migration_may_take_longer_than_any_other_statement(engine: sa.Engine,
         failed = [error for one in both if (error := one.exception())]
     assert [type(error) for error in failed] == [Away]
     assert "statement timeout" in str(failed[0])
-    assert version(engine) == "1.1"
+    assert version(engine) == "1.2"
     with engine.connect() as connection, pytest.raises(sa.exc.OperationalError, match="statement timeout"):
         connection.execute(sa.text("SELECT pg_sleep(5)"))
 
@@ -148,5 +148,5 @@ def test_a_migration_that_fails_leaves_nothing_behind(engine: sa.Engine, tmp_pat
     ensure_schema(engine)
     with pytest.raises(sa.exc.DataError):
         ensure_schema(engine, scripts_with(tmp_path, broken))
-    assert version(engine) == "1.0"
+    assert version(engine) == "1.1"
     assert not sa.inspect(engine).has_table("invoices")

@@ -105,6 +105,25 @@ def test_what_somebody_else_may_have_sent_is_sent_however_late(
     assert reversed_messages(accounts, account) == []
 
 
+def test_what_somebody_else_takes_in_hand_meanwhile_does_not_expire(
+    ends: Ends, sinks: Sinks, accounts: Accounts, account: str, postgres_url: str
+) -> None:
+    """Who has lost the partition, and does not know that yet, finds the row and sends: nobody may pay that back."""
+    late = a_billed_message(account).model_copy(update={"valid_until": datetime.now(UTC)})
+    charge(accounts, late)
+    ends.put([late])
+    with closing(Store(database.connect(postgres_url))) as another:
+
+        def look_at_the_clock() -> datetime:
+            if ends.rows([late]):  # this sink has stored it, and is about to see that it is late
+                another.keep([late])
+            return datetime.now(UTC)
+
+        finish(ends, 1, sinks.new(clocks=Clocks(now=look_at_the_clock)))
+    assert ends.states([late]) == {"sent": 1}
+    assert reversed_messages(accounts, account) == []
+
+
 @pytest.mark.parametrize("outcome", [BillingOutcome.REFUSED, BillingOutcome.EXPIRED])
 def test_what_billing_did_not_charge_is_stored_with_its_reason_and_neither_sent_nor_paid_back(
     ends: Ends, sinks: Sinks, accounts: Accounts, account: str, outcome: BillingOutcome

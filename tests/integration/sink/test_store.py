@@ -90,6 +90,17 @@ def test_it_tells_what_nobody_can_have_sent_before(store: Store) -> None:
     assert store.keep([known], {known.id}).fresh == set()
 
 
+def test_who_finds_a_message_stored_keeps_it_from_expiring(store: Store) -> None:
+    message = a_billed_message()
+    store.keep([message])
+    store.keep([message])
+    expiry = changes([message], MessageState.EXPIRED)
+    assert store.advance(expiry)[message.id].view.state is MessageState.CHARGED
+    store.advance(changes([message], MessageState.DEAD_LETTERED))
+    store.keep([message], {message.id})
+    assert store.advance(expiry)[message.id].view.state is MessageState.EXPIRED
+
+
 def test_of_two_receipts_at_once_the_first_counts(store: Store) -> None:
     messages = [a_billed_message() for _ in range(100)]
     store.keep(messages)
