@@ -1,6 +1,8 @@
 """Strikes a world and judges it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from chaos.checker import explain, violations
 from chaos.episode import Fault, Result, play
@@ -17,10 +19,11 @@ class Judge:
     world: World
     results: list[Result]
     _known: set[Violation] = field(default_factory=set)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def strikes(self, fault: Fault) -> None:
         """Fails where a promise was broken, and where the fault had no effect."""
-        result, seen = play(self.world, fault, len(self.results))
+        result, seen = play(self.world, fault, next(self._numbers))
         found = self._new(seen)
         self.results.append(replace(result, violations=len(found)))
         assert not found, explain(found)

@@ -57,11 +57,13 @@ def _freeze(scene: Scene, silent: float, shorter: float, longer: float) -> None:
 
 
 def _told_to_end(scene: Scene) -> None:
-    """One after the other, as in a rollout."""
+    """One after the other. Their gateways go on asking them, so that a request may meet the very end of a pod.
+
+    That none does where a Service stands in between is shown by `integration/messaging/test_rollout.py`.
+    """
     for pod in scene.pods(MESSAGING):
         assert pod.end(_END_SECONDS) == 0
         scene.world.supervisor.await_ready()
-    assert not _broken(scene), "a request was broken off"
 
 
 def _overrun(scene: Scene) -> None:
