@@ -74,15 +74,9 @@ unit: venv ## functions and commands without services, half a minute
 contract: venv ## what operator and processors agree on
 	$(BIN)/pytest -q tests/contract
 
-# The longest first, then whatever there is besides.
-LONGEST := $(addprefix integration-,cli billing sink local)
-INTEGRATION := $(LONGEST) $(filter-out $(LONGEST),$(patsubst tests/integration/%/,integration-%,$(wildcard tests/integration/*/)))
-.PHONY: integration $(INTEGRATION)
-integration: venv ## real Kafka, PostgreSQL, Redis; three runs at a time, each with services of its own: most of it is waiting
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(INTEGRATION)
-
-$(INTEGRATION): integration-%:
-	$(BIN)/pytest -q tests/integration/$*
+.PHONY: integration
+integration: venv ## real Kafka, PostgreSQL, Redis; five runs at a time, each with services of its own: most of it is waiting
+	$(BIN)/pytest -q --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/integration
 
 .PHONY: chart
 chart: venv ## what the Helm chart renders

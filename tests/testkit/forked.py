@@ -1,0 +1,56 @@
+"""Processes forked from one that has imported everything: that is most of what a start takes."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+FORKING = multiprocessing.get_context("forkserver")
+_PROCESSOR = "messaging_processors.__main__"
+_KINDS = [f"messaging_processors.{kind}.main" for kind in ("gateway", "messaging", "billing", "sink")]
+
+
+class Forked:
+    """A processor, to be handled like a `subprocess.Popen`; what it says is appended to its log."""
+
+    def __init__(self, log: Path, environment: dict[str, str]) -> None:
+        FORKING.set_forkserver_preload([_PROCESSOR, *_KINDS])
+        self._process = FORKING.Process(target=run, args=(_PROCESSOR, log, environment))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired(_PROCESSOR, timeout or 0)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Also to one that has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def run(module: str, log: Path, environment: dict[str, str]) -> None:
+    """The `main` of `module`, in the new process."""
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    os.environ.update(environment)
+    importlib.import_module(module).main()
