@@ -2,6 +2,9 @@
 
 Made once by billing and by the sinks. Promise: health hears of a Kafka that is away within seconds, also when nothing
 flows, and of its return.
+
+A client that Kafka's silence has stranded may never connect again, although Kafka is back and others reach it
+(librdkafka 2.16). Nothing tells it from one whose Kafka is away, where a new client does no harm: it is replaced.
 """
 
 import json
@@ -19,6 +22,8 @@ Statistics = Mapping[str, Any]
 """What a client tells of itself once a second (librdkafka's STATISTICS.md)."""
 LIBRARY_LOG = logging.getLogger("librdkafka")
 """What the clients say by themselves, as `Quieted` lets it through."""
+STRANDED_SECONDS = 20
+"""After so long without Kafka a client is given up for another, again and again until one connects."""
 _REQUEST_MS = 4000
 # What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, a
 # transaction and its abort.
@@ -122,6 +127,13 @@ class Connection:
         self._down_ticks += 1
         if self._down_ticks > 1:  # one tick may fall between two connections
             self._health.away(KAFKA, f"{self._servers}: {self._last_error}")
+
+    def needs_another_client(self) -> bool:
+        """True once in `STRANDED_SECONDS` without any broker: whoever hears it gives up the watched client."""
+        stranded = self._down_ticks >= STRANDED_SECONDS
+        if stranded:
+            self._down_ticks = 0
+        return stranded
 
     def _note(self, error: object) -> None:
         self._last_error = str(error)

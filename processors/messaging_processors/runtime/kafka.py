@@ -11,6 +11,8 @@ where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
 own. Kafka would end that member's transaction in its own time; whoever knows how may do so at once (`on_hidden`).
+
+A client that is stranded (`connection`) is replaced by another member of the group; what was ours is lost.
 """
 
 import time
@@ -24,7 +26,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from messaging_processors.runtime import metrics
 from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, blocked_records
-from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Outgoing, Position, Record
+from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
 
 _ASK_SECONDS = 0.5
 """The client asks again and again until then: a member that is alive has written its transaction's end by then."""
@@ -64,10 +66,10 @@ class Reader:
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
-        settings = connection.settings() | connection.watched(self._look) | _group_settings(group_id)
-        self._consumer = Consumer(settings | {"on_commit": self._noted}, logger=LIBRARY_LOG)
+        self._topics = topics
+        self._settings = connection.settings() | connection.watched(self._look) | _group_settings(group_id)
+        self._consumer = self._new_consumer()
         self._group = self._nobody = self._consumer.consumer_group_metadata()
-        self._consumer.subscribe(topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
 
     @property
     def assigned(self) -> frozenset[Position]:
@@ -134,6 +136,18 @@ class Reader:
             self.idle(0.1)
         self._consumer.close()
 
+    def _new_consumer(self) -> Consumer:
+        consumer = Consumer(self._settings | {"on_commit": self._noted}, logger=LIBRARY_LOG)
+        consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
+        return consumer
+
+    def _replace_consumer(self) -> None:
+        """The old one is let go, not closed, which would wait for the broker; the group misses it and goes on."""
+        _log.warning("no broker was connected for long, another client tries")
+        self._lose(self._consumer, _partitions(self._assigned))
+        self._group = self._nobody
+        self._consumer = self._new_consumer()
+
     def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         """Kafka's answer to a commit; called by the client inside `consume`."""
         if failure := error or next((place.error for place in places if place.error), None):
@@ -150,6 +164,8 @@ class Reader:
         metrics.BLOCKED.set(blocked_records(statistics, self._assigned - self._paused))
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
+        if self._connection.needs_another_client():
+            self._replace_consumer()
         if self._uncommitted and time.monotonic() >= self._commit_again_at:
             self.commit({})
         messages = self._consumer.consume(limit, seconds)
@@ -186,7 +202,8 @@ class Reader:
         self._astray.clear()
 
     def _seek(self, committed: list[TopicPartition]) -> None:
-        _raise_first_error(committed)
+        for error in filter(None, (place.error for place in committed)):
+            raise KafkaException(error)
         for place in committed:
             offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
             _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
@@ -227,11 +244,6 @@ class Reader:
 def group_changed(error: KafkaError) -> bool:
     """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
     return error.code() in _GROUP_CHANGED
-
-
-def client_headers(record: Outgoing) -> list[tuple[str, str | bytes | None]]:
-    """A record's headers as the client wants them."""
-    return [*record.headers]
 
 
 def targets(offsets: Mapping[Position, int]) -> list[TopicPartition]:
@@ -277,12 +289,6 @@ def _headers(message: Message) -> Headers:
         return cast(Headers, tuple(_ask_headers(message) or ()))
     except SystemError:
         return UNREADABLE_HEADERS
-
-
-def _raise_first_error(places: Iterable[TopicPartition]) -> None:
-    for place in places:
-        if place.error:
-            raise KafkaException(place.error)
 
 
 def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:

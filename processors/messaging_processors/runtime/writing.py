@@ -10,6 +10,7 @@ turns that request away.
     retriable                          the same call again, until the deadline
     needs an abort                     abort; the producer stays
     fatal, timed out, anything else    a fresh producer
+    retriable, for 20 s                a fresh producer: this one may be stranded (`connection`)
     done, but a connection was lost    a fresh producer: the client has silently asked twice
 """
 
@@ -19,15 +20,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, Connection
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, STRANDED_SECONDS, Connection
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import client_headers, group_changed, targets
+from messaging_processors.runtime.kafka import group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
 DEADLINE = 4.0
 ABORT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_PURGE_SECONDS = 1.0
 _CONNECTION_LOST = ("FAIL", "REQTMOUT")
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
@@ -45,6 +47,7 @@ class TransactionalWriter:
         self._transactional_id = transactional_id
         self._producer: Producer | None = None
         self._initialised = False
+        self._stranded_at = 0.0
         self._undelivered = ""
         self._said = _ClientLog()
 
@@ -86,8 +89,9 @@ class TransactionalWriter:
         self._said.connection_lost = False
         producer.begin_transaction()
         for record in records:
-            headers = client_headers(record)
-            producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+            producer.produce(
+                record.topic, record.value, record.key, headers=[*record.headers], on_delivery=self._delivered
+            )
         _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
         _until(deadline, producer.commit_transaction)
 
@@ -98,6 +102,7 @@ class TransactionalWriter:
             settings |= {"log.connection.close": True}
             self._producer = Producer(settings, logger=self._said)
             self._initialised = False
+            self._stranded_at = time.monotonic() + STRANDED_SECONDS
         if not self._initialised:
             self._producer.init_transactions(DEADLINE)
             self._initialised = True
@@ -111,7 +116,7 @@ class TransactionalWriter:
         producer = self._producer
         if producer is None:
             return
-        if known and known.retriable() and not self._initialised:
+        if known and known.retriable() and not self._initialised and time.monotonic() < self._stranded_at:
             return  # still waiting for its coordinator; the next call goes on with it
         if not (known and known.txn_requires_abort() and _aborted(producer)):
             self._drop(producer)
@@ -149,35 +154,52 @@ class _ClientLog:
 
 
 class DeadLetterWriter:
-    """Writes records that must not be lost; not transactional, so a crash may write one of them twice."""
+    """Writes records that must not be lost; not transactional, so a crash may write one of them twice.
+
+    A producer that failed is not used again: it may be stranded (`connection`).
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._producer = Producer(connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
-        self._errors: list[str] = []
+        self._producer = self._new_producer()
 
     def write(self, records: Iterable[tuple[Outgoing, Callable[[], None]]]) -> None:
         """Calls what comes with a record once the brokers have that one; raises `Away` when they may lack any."""
-        self._errors = []
+        errors: list[str] = []
         for record, written in records:
-            self._produce(record, written)
-        if self._producer.flush(_ANSWER_SECONDS) or self._errors:
-            why = self._errors[0] if self._errors else "not acknowledged in time"
+            self._produce(record, written, errors)
+        if self._producer.flush(_ANSWER_SECONDS) or errors:
+            why = errors[0] if errors else "not acknowledged in time"
             self._connection.failed(f"dead letters not written: {why}")
+            discard(self._producer)
+            self._producer = self._new_producer()
             raise Away(KAFKA, why)
 
-    def _produce(self, record: Outgoing, written: Callable[[], None]) -> None:
+    def _new_producer(self) -> Producer:
+        return Producer(self._connection.settings() | PRODUCER_SETTINGS, logger=LIBRARY_LOG)
+
+    def _produce(self, record: Outgoing, written: Callable[[], None], errors: list[str]) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error:
-                self._errors.append(f"{record.topic}: {error}")
+                errors.append(f"{record.topic}: {error}")
             else:
                 written()
 
         try:
-            headers = client_headers(record)
-            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=delivered)
+            self._producer.produce(
+                record.topic, record.value, record.key, headers=[*record.headers], on_delivery=delivered
+            )
         except (KafkaException, BufferError) as error:
-            self._errors.append(f"{record.topic}: {error.args[0]}")
+            errors.append(f"{record.topic}: {error.args[0]}")
+
+
+def discard(producer: Producer) -> None:
+    """Tells the fate of all that a producer holds, which is not to be used any more.
+
+    Its own `close` would wait for the broker, without a deadline.
+    """
+    producer.purge()
+    producer.flush(_PURGE_SECONDS)
 
 
 def _aborted(producer: Producer) -> bool:

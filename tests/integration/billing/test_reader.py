@@ -6,7 +6,10 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
+from messaging_cli.local.process import Service
+from messaging_processors.runtime import connection
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
@@ -114,6 +117,29 @@ def test_what_is_committed_is_noted_before_the_reader_leaves(broker: Broker) -> 
         read(reader, first)
         reader.commit({(broker.name("input"), 0): 5, (broker.name("input"), 1): 3})
     assert set(broker.committed(broker.name("group"), ["input"]).values()) == {5, 3}
+
+
+def test_a_reader_whose_client_is_given_up_reads_on_from_where_the_group_is(
+    broker: Broker, kafka: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seconds are less than a session: nobody but the reader itself can say that its partitions are lost."""
+    monkeypatch.setattr(connection, "STRANDED_SECONDS", 2)
+    first = put(broker, range(10))
+    with a_reader(broker) as reader:
+        read(reader, first)
+        mine = reader.assigned
+        reader.commit(dict.fromkeys(mine, 5))
+        turn_until(lambda: broker.done(broker.name("group"), ["input"]) == 10, lambda: reader.idle(0.1))
+        kafka.kill()
+        try:
+            with capture_logs() as logs:
+                turn_until(lambda: reader.assigned == set(), lambda: reader.idle(0.1))
+        finally:
+            kafka.start()
+        assert "no broker was connected for long, another client tries" in [line["event"] for line in logs]
+        assert reader.lost() == mine
+        read(reader, put(broker, range(10, 20)))
+        assert reader.assigned == mine
 
 
 def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broker) -> None:

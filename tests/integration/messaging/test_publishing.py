@@ -6,9 +6,10 @@ from concurrent.futures import Future, wait
 import pytest
 
 from messaging_cli.local.process import Service
+from messaging_processors.runtime import publishing
 from messaging_processors.runtime.connection import KAFKA
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.publishing import NotPublished, Publisher
+from messaging_processors.runtime.publishing import FateUnknown, NotPublished, Publisher
 from messaging_processors.runtime.records import Outgoing
 from messaging_processors.runtime.watching import reporting
 from testkit.broker import Broker
@@ -80,6 +81,29 @@ def test_what_is_acknowledged_is_in_the_topic_and_what_is_refused_is_not(
     assert {key for key, fate in {**during, **after}.items() if not fate.exception()} - found == set()
     assert not found & {key for key, fate in during.items() if isinstance(fate.exception(), NotPublished)}
     assert b"afterwards" in found
+
+
+def test_a_producer_that_gets_no_answer_is_given_up_and_another_publishes(
+    publisher: Publisher,
+    broker: Broker,
+    proxied_kafka: tuple[Service, KafkaProxy],
+    health: Health,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publishing, "STRANDED_SECONDS", 1)
+    publisher.probe()
+    proxied_kafka[0].pause()
+    try:
+        given_up = publisher.publish(Outgoing(broker.name(TOPIC), b"given up", b"{}"))
+        assert not healthy(publisher, health)
+        failure = given_up.exception(1)
+    finally:
+        proxied_kafka[0].resume()
+    assert isinstance(failure, FateUnknown)
+    assert "PURGE" in str(failure)
+    eventually(lambda: healthy(publisher, health))
+    assert publish(publisher, broker, b"afterwards")[b"afterwards"].exception(0) is None
+    assert b"afterwards" in {record.key for record in broker.everything(TOPIC)}
 
 
 def test_a_key_goes_where_java_producers_put_it(publisher: Publisher, broker: Broker) -> None:

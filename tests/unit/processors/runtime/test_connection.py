@@ -6,7 +6,14 @@ import math
 import pytest
 
 from messaging_processors.runtime.backoff import LONGEST_WAIT
-from messaging_processors.runtime.connection import KAFKA, Connection, Quieted, Statistics, blocked_records
+from messaging_processors.runtime.connection import (
+    KAFKA,
+    STRANDED_SECONDS,
+    Connection,
+    Quieted,
+    Statistics,
+    blocked_records,
+)
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.writing import ABORT_SECONDS, DEADLINE
 from testkit.clocks import Clock
@@ -78,6 +85,22 @@ def test_success_ends_trouble_at_once(world: World) -> None:
     world.connection.failed("transaction not committed")
     world.connection.worked()
     assert world.why == ""
+
+
+def test_a_client_without_any_broker_is_given_up_once_in_twenty_seconds(world: World) -> None:
+    given_up = []
+    for second in range(1, 3 * STRANDED_SECONDS):
+        world.tick(DOWN)
+        given_up += [second] if world.connection.needs_another_client() else []
+    assert given_up == [STRANDED_SECONDS, 2 * STRANDED_SECONDS]
+    assert world.why == "kafka:9092: no connection"
+
+
+def test_a_client_that_connects_in_time_is_kept(world: World) -> None:
+    world.tick(DOWN, STRANDED_SECONDS - 1)
+    world.tick(UP)
+    world.tick(DOWN, STRANDED_SECONDS - 1)
+    assert not world.connection.needs_another_client()
 
 
 def test_what_the_clients_call_an_error_is_a_warning_once_a_second() -> None:
