@@ -6,12 +6,13 @@ a container needs no more than an interpreter.
 
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -82,10 +83,12 @@ def running(service: Service) -> Iterator[Service]:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Below those that the system gives to connections: one of them could have it before its owner binds it."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def prepared(folder: Path, name: str, prepare: Callable[[Path], None]) -> Path:
