@@ -68,7 +68,7 @@ check: venv ## lint, types, import rules, generated files up to date
 
 .PHONY: unit
 unit: venv ## functions and commands without services, half a minute
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q --numprocesses 2 tests/unit
 
 .PHONY: contract
 contract: venv ## what operator and processors agree on
