@@ -75,8 +75,8 @@ contract: venv ## what operator and processors agree on
 	$(BIN)/pytest -q tests/contract
 
 .PHONY: integration
-integration: venv ## real Kafka, PostgreSQL, Redis; five runs at a time, each with services of its own: most of it is waiting
-	$(BIN)/pytest -q --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/integration
+integration: venv ## real Kafka, PostgreSQL, Redis; four runs at a time, each with services of its own: most of it is waiting
+	$(BIN)/pytest -q --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/integration
 
 .PHONY: chart
 chart: venv ## what the Helm chart renders
