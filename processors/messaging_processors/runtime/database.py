@@ -20,9 +20,10 @@ _STATEMENT_MS = 4000
 _ANSWER_SECONDS = 5.0
 
 # SQLSTATE classes and codes: connection, authorization, no such database, rollback (deadlock, serialization),
-# resources (disk full, too many connections), operator (shutdown, statement timeout), system; read-only, lock timeout.
+# resources (disk full, too many connections), operator (shutdown, statement timeout), system; read-only, a transaction
+# that was idle or open for too long since its process had been frozen, lock timeout.
 _AWAY_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
-_AWAY_CODES = ("25006", "55P03")
+_AWAY_CODES = ("25006", "25P03", "25P04", "55P03")
 
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ def connect(url: str) -> Engine:
         pool_size=5,
         max_overflow=5,
         pool_timeout=2,
+        hide_parameters=True,  # they are customers' data, and errors are logged
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": _STATEMENT_MS,

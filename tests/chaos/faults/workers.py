@@ -20,13 +20,15 @@ _ENDED = "the transaction of a member that is gone is ended"
 _GAINED, _LOST = "partitions gained", "partitions lost"
 _END_SECONDS = 12.0
 _SOME = 20
+_STEP_SECONDS = 0.03
+"""What a pod runs between two looks at it, in which it is frozen."""
 
 
 def _killed(scene: Scene) -> None:
     """First all pods of a processor with a batch in hand, back under their names; then one of each, replaced."""
     scene.load.await_accepted(_SOME)
     for processor in WORKERS:
-        eventually(partial(_are_caught, scene, processor), within=120, every=0)
+        eventually(partial(_are_caught, scene, processor), within=120, every=_STEP_SECONDS)
     scene.until(lambda: all(_reads(pod) for pod in _workers(scene)))
     for pod in (scene.pods(processor)[0] for processor in WORKERS):
         scene.world.replace(pod)
@@ -107,7 +109,7 @@ def _scaled(scene: Scene) -> None:
 def _dangling(scene: Scene) -> None:
     """A pod is killed inside a transaction and never comes back: its successor, of another name, ends that."""
     (pod,) = scene.pods(_ALONE)
-    eventually(lambda: _is_caught_inside(scene, pod), within=120, every=0)
+    eventually(lambda: _is_caught_inside(scene, pod), within=120, every=_STEP_SECONDS)
     scene.world.replace(pod)
     (successor,) = scene.pods(_ALONE)
     scene.until(lambda: scene.said_by(successor, _ENDED))

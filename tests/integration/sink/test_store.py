@@ -136,3 +136,11 @@ def test_what_cannot_be_stored_is_explained_without_its_value(store: Store) -> N
     assert kept.unstorable.keys() == {secret.id}
     assert "secret" not in kept.unstorable[secret.id]
     assert len(kept.rows) == 2
+
+
+def test_no_error_of_the_database_repeats_a_parameter(engine: sa.Engine) -> None:
+    """One that nobody expected is logged as it is."""
+    statement = sa.text("SELECT 1 / 0 WHERE CAST(:body AS text) <> ''")
+    with engine.connect() as connection, pytest.raises(sa.exc.DataError) as failure:
+        connection.execute(statement, {"body": "a secret"})
+    assert "secret" not in str(failure.value)

@@ -17,7 +17,21 @@ def refused(sqlstate: str) -> exc.DBAPIError:
 
 @pytest.mark.parametrize(
     "sqlstate",
-    ["08006", "28P01", "3D000", "40001", "40P01", "53100", "53300", "57P01", "57014", "58030", "25006", "55P03"],
+    [
+        "08006",
+        "28P01",
+        "3D000",
+        "40001",
+        "40P01",
+        "53100",
+        "53300",
+        "57P01",
+        "57014",
+        "58030",
+        "25006",
+        "25P03",
+        "55P03",
+    ],
 )
 def test_what_heals_without_touching_a_record_is_waited_for(sqlstate: str) -> None:
     assert is_away(refused(sqlstate))
