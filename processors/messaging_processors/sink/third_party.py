@@ -113,10 +113,7 @@ class Provider:
         task = _Task(give_up, {*tried}, Attempt(doubtful={*doubtful}))
         lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
         for message in messages:
-            if self._is_late(message, task):
-                task.result.answers[message.id] = Late()
-            else:
-                lanes[message.tenant, message.account_id].append(message)
+            lanes[message.tenant, message.account_id].append(message)
         self._loop.run(self._send_lanes(lanes.values(), task))
         if self._breaker.state is BreakerState.OPEN:
             task.result.note(self._away(f"circuit open: {self._last_failure}", self._breaker.remaining()))
@@ -135,19 +132,24 @@ class Provider:
                 group.create_task(self._send_in_order(lane, slots, task))
 
     async def _send_in_order(self, lane: Sequence[BilledMessage], slots: asyncio.Semaphore, task: _Task) -> None:
+        """What follows a late one waits until that is recorded: a sink that reads both again may send the late one."""
         async with slots:
+            late = False
             for message in lane:
-                if not await self._deliver(message, task):
+                if self._is_late(message, task):
+                    task.result.answers[message.id] = Late()
+                    late = True
+                elif late or not await self._deliver(message, task):
                     return
 
     async def _deliver(self, message: BilledMessage, task: _Task) -> bool:
-        """Whether the message has an answer now."""
+        """Whether the message has an answer of the third party now."""
         for repetition in range(ATTEMPTS):
             if repetition:
                 await asyncio.sleep(random.uniform(0, _JITTER_SECONDS * 2 ** (repetition - 1)))
             if self._is_late(message, task):
                 task.result.answers[message.id] = Late()
-                return True
+                return False
             call = self._permission(message.id, task)
             if call is None:
                 return False

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from chaos.mutants.stage import Stage
+from chaos.mutants.stage import PARTITIONS, Stage
 from testkit.kafka_proxy import Action, Api, Direction
 from testkit.waiting import eventually
 
@@ -17,8 +17,9 @@ VISIT_SECONDS = 5.0
 def death_in_a_commit(stage: Stage) -> None:
     """Killed when its first commit, of messages and poison, is under way; that is never heard of."""
     commit = stage.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    for _ in range(PARTITIONS):  # poison comes first in each, and so into the first batch, however many there are
+        stage.poison()
     stage.feed(20)
-    stage.poison()
     with stage.pod("pod-0"):
         eventually(lambda: commit.seen)
         _wait(A_WHILE)

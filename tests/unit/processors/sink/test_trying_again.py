@@ -125,7 +125,7 @@ def test_repetitions_have_a_budget_and_go_on_slowly_beyond_it() -> None:
         assert 3 <= len(calls) <= 4
 
 
-def test_what_is_too_late_is_not_sent_and_holds_nobody_up() -> None:
+def test_what_is_too_late_is_not_sent_and_what_follows_waits_until_that_is_recorded() -> None:
     now = datetime(2030, 1, 1, tzinfo=UTC)
     late, at_the_last_moment = (
         a_billed_message().model_copy(update={"valid_until": now + timedelta(seconds=left)}) for left in (0, 1)
@@ -139,9 +139,12 @@ def test_what_is_too_late_is_not_sent_and_holds_nobody_up() -> None:
     clocks = Clocks(now=lambda: now)
     config = ThirdParty(url="http://provider.example")
     with closing(Provider(config, httpx.MockTransport(take), clocks)) as provider:
-        made = provider.attempt([late, at_the_last_moment], (), lambda: False)
-    assert made.answers == {late.id: Late(), at_the_last_moment.id: Sent()}
-    assert calls == [str(at_the_last_moment.id)]
+        other = a_billed_message("other")
+        made = provider.attempt([late, at_the_last_moment, other], (), lambda: False)
+        assert (made.answers, made.away) == ({late.id: Late(), other.id: Sent()}, None)
+        made = provider.attempt([at_the_last_moment], (), lambda: False)
+    assert made.answers == {at_the_last_moment.id: Sent()}
+    assert calls == [str(other.id), str(at_the_last_moment.id)]
 
 
 def test_what_becomes_too_late_while_it_is_tried_is_not_sent_again() -> None:
