@@ -9,7 +9,7 @@ turns that request away.
     what the client says               action
     retriable                          the same call again, until the deadline
     needs an abort                     abort; the producer stays
-    fatal, timed out, anything else    a fresh producer
+    fatal, timed out, anything else    a fresh producer; also where the client does not come back (`deadlines`)
     retriable, for 20 s                a fresh producer: this one may be stranded (`connection`)
     done, but a connection was lost    a fresh producer: the client has silently asked twice
 """
@@ -21,6 +21,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, STRANDED_SECONDS, Connection
+from messaging_processors.runtime.deadlines import within
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.kafka import group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
@@ -28,6 +29,7 @@ from messaging_processors.runtime.records import Outgoing, Position
 TRANSACTION_MS = 10_000
 DEADLINE = 4.0
 ABORT_SECONDS = 2.0
+_GRACE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _PURGE_SECONDS = 1.0
 _CONNECTION_LOST = ("FAIL", "REQTMOUT")
@@ -67,7 +69,7 @@ class TransactionalWriter:
         self._undelivered = ""
         try:
             self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + DEADLINE)
-        except (KafkaException, BufferError) as error:
+        except (KafkaException, BufferError, TimeoutError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
         self._drop_doubtful()
@@ -92,8 +94,12 @@ class TransactionalWriter:
             producer.produce(
                 record.topic, record.value, record.key, headers=[*record.headers], on_delivery=self._delivered
             )
-        _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
-        _until(deadline, producer.commit_transaction)
+
+        def end() -> None:
+            _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
+            _until(deadline, producer.commit_transaction)
+
+        within(deadline - time.monotonic() + _GRACE_SECONDS, end)
 
     def _ready_producer(self) -> Producer:
         if self._producer is None:
@@ -108,7 +114,7 @@ class TransactionalWriter:
             self._initialised = True
         return self._producer
 
-    def _give_up(self, error: KafkaException | BufferError) -> None:
+    def _give_up(self, error: KafkaException | BufferError | TimeoutError) -> None:
         """Brings the producer into a state that is known, or gets rid of it."""
         known = error.args[0] if isinstance(error.args[0], KafkaError) else None
         if not (known and group_changed(known)):

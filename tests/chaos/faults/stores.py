@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import redis
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from chaos.database_proxy import Cut
 from chaos.episode import Fault
 from chaos.scene import Scene
-from testkit.waiting import eventually
+from testkit.waiting import eventually, must_answer
 
 _AWAY = "dependency away"
 _LOCKED_SECONDS = 6.0
@@ -43,10 +44,18 @@ def _commits_are_cut(scene: Scene) -> None:
 
 
 def _tables_are_locked(scene: Scene) -> None:
-    with scene.world.connected() as connection, connection.begin():
-        connection.execute(sa.text("LOCK TABLE accounts, ledger_entries, messages IN ACCESS EXCLUSIVE MODE"))
+    with scene.world.connected() as connection:
+        eventually(partial(_locked, connection))
         scene.until(lambda: scene.said("waiting") and scene.said("waiting for a dependency"))
         scene.for_seconds(_LOCKED_SECONDS)
+
+
+@must_answer(sa.exc.OperationalError)
+def _locked(connection: sa.Connection) -> bool:
+    """Until the end of the connection; whoever asks for so much at once may be the victim of a deadlock."""
+    connection.rollback()
+    connection.execute(sa.text("LOCK TABLE accounts, ledger_entries, messages IN ACCESS EXCLUSIVE MODE"))
+    return True
 
 
 def _deadlocks(scene: Scene) -> None:
