@@ -88,7 +88,7 @@ e2e: up ## the whole flow on a real cluster, with faults
 	$(BIN)/pytest -v tests/e2e
 
 .PHONY: chaos
-chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; about twenty minutes
+chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; a quarter of an hour
 	mkdir -p build
 	$(BIN)/pytest -q --timeout 300 --basetemp build/chaos --durations 0 --durations-min 1 tests/chaos
 
