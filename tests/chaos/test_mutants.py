@@ -1,7 +1,6 @@
 """The oracle is proven: it sees billing that is wrong on purpose, in scenes that right billing comes through."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -26,23 +25,35 @@ CAUGHT: Mapping[str, tuple[Scene, Check]] = {
 }
 
 
+MOST_STAGES = 3
+"""Some mistakes show only where a rebalance falls into a batch; right billing must come through every time."""
+
+
 @pytest.fixture
-def stage(proxied_kafka: tuple[Service, KafkaProxy], postgres_url: str, tmp_path: Path) -> Stage:
+def new_stage(
+    proxied_kafka: tuple[Service, KafkaProxy], postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Stage]:
     kafka, proxy = proxied_kafka
-    return Stage(Broker(kafka.address), proxy, Accounts(postgres_url), tmp_path)
+    return lambda: Stage(Broker(kafka.address), proxy, Accounts(postgres_url), tmp_path_factory.mktemp("stage"))
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_right_billing_comes_through(stage: Stage, scene: Scene) -> None:
+def test_right_billing_comes_through(new_stage: Callable[[], Stage], scene: Scene) -> None:
+    stage = new_stage()
     scene(stage)
     found = stage.violations()
     assert not found, explain(found)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_seen(stage: Stage, mistake: str) -> None:
+def test_a_mistake_is_seen(new_stage: Callable[[], Stage], mistake: str) -> None:
     scene, promise = CAUGHT[mistake]
-    stage.mistake = mistake
-    scene(stage)
-    broken = {violation.check for violation in stage.violations()}
-    assert promise in broken, f"only {broken}"
+    broken: set[Check] = set()
+    for _ in range(MOST_STAGES):
+        stage = new_stage()
+        stage.mistake = mistake
+        scene(stage)
+        broken |= {violation.check for violation in stage.violations()}
+        if promise in broken:
+            return
+    pytest.fail(f"only {broken}")
