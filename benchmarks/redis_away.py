@@ -12,7 +12,8 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -51,7 +52,7 @@ def silent(redis: Service) -> Iterator[None]:
     redis.resume()
 
 
-WAYS: tuple[Callable[[Service], object], ...] = (there, dead, silent)
+WAYS: tuple[Callable[[Service], AbstractContextManager[None]], ...] = (there, dead, silent)
 
 
 @contextmanager
@@ -93,10 +94,10 @@ def main() -> None:
         speed(ends)  # warm
         for _ in range(ROUNDS):
             for way in WAYS:
-                with way(redis):  # type: ignore[attr-defined]
-                    eventually(lambda away=way is not there: knows(sink, away))  # type: ignore[misc]
+                with way(redis):
+                    eventually(partial(knows, sink, way is not there))
                     found[way.__name__].append(speed(ends))
-                eventually(lambda: knows(sink, away=False))
+                eventually(partial(knows, sink, False))
     table = Table("Redis", "messages a second, median", "ratio, median", "ratio, each round")
     for name, speeds in found.items():
         ratios = [here / usual for here, usual in zip(speeds, found[there.__name__], strict=True)]

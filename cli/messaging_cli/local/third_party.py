@@ -117,10 +117,10 @@ class ThirdParty:
         record = Record(key, path, body, time.time(), behaviour.status)
         self.records.append(record)
         if record.status < 300 and self.effective.setdefault(key, record) is record and self.receipts.url:
-            self.tell(body)
+            self._tell(body)
         return behaviour
 
-    def tell(self, body: str) -> None:
+    def _tell(self, body: str) -> None:
         telling = self._telling.submit(self.receipts.send, body)
         self.untold.add(telling)
         telling.add_done_callback(self.untold.discard)

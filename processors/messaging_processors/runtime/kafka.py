@@ -202,7 +202,7 @@ class Reader:
         self._astray.clear()
 
     def _seek(self, committed: list[TopicPartition]) -> None:
-        for error in filter(None, (place.error for place in committed)):
+        if error := next((place.error for place in committed if place.error), None):
             raise KafkaException(error)
         for place in committed:
             offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING

@@ -21,7 +21,7 @@ from uuid import UUID
 import httpx
 
 from messaging_api.base import seconds
-from messaging_api.message import BilledMessage
+from messaging_api.message import IDEMPOTENCY_HEADER, BilledMessage
 from messaging_api.topology import ThirdParty
 from messaging_processors.runtime import metrics
 from messaging_processors.runtime.errors import Away
@@ -158,7 +158,8 @@ class Provider:
                 return True
             except Away as error:
                 task.result.failed.append(message.id)
-                task.result.doubtful |= {message.id} if isinstance(error, _NoAnswer) else set()
+                if isinstance(error, _NoAnswer):
+                    task.result.doubtful.add(message.id)
                 task.result.note(error)
         return False
 
@@ -193,9 +194,9 @@ class Provider:
         except httpx.ConnectError as error:
             raise self._away(f"{type(error).__name__}: {error}") from error
         except TimeoutError as error:
-            raise _NoAnswer(THIRD_PARTY, f"{self._url.host}: no answer in {self._timeout:g} s") from error
+            raise self._away(f"no answer in {self._timeout:g} s", kind=_NoAnswer) from error
         except httpx.TransportError as error:
-            raise _NoAnswer(THIRD_PARTY, f"{self._url.host}: {type(error).__name__}: {error}") from error
+            raise self._away(f"{type(error).__name__}: {error}", kind=_NoAnswer) from error
         await _drain(response, end)
         if answer := meaning(response.status_code):
             return answer
@@ -204,15 +205,15 @@ class Provider:
 
     def _request(self, message: BilledMessage) -> httpx.Request:
         body = message.model_dump(mode="json", include=_TOLD, exclude_none=True)
-        return self._client.build_request("POST", self._url, json=body, headers={"Idempotency-Key": str(message.id)})
+        return self._client.build_request("POST", self._url, json=body, headers={IDEMPOTENCY_HEADER: str(message.id)})
 
     def _is_late(self, message: BilledMessage, task: _Task) -> bool:
         if message.valid_until is None or message.id in task.result.doubtful:
             return False
         return self._clocks.now() >= message.valid_until
 
-    def _away(self, why: str, asked: float | None = None) -> Away:
-        return Away(THIRD_PARTY, f"{self._url.host}: {why}", asked)
+    def _away(self, why: str, asked: float | None = None, kind: type[Away] = Away) -> Away:
+        return kind(THIRD_PARTY, f"{self._url.host}: {why}", asked)
 
 
 async def _drain(response: httpx.Response, end: float) -> None:

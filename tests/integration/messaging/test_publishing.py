@@ -62,6 +62,7 @@ def publish(publisher: Publisher, broker: Broker, *keys: bytes) -> dict[bytes, F
         (REQUEST, Action.HOLD),
         (REQUEST, Action.HOLD_AND_CUT),
         (REQUEST, Action.DOUBLE),
+        (REQUEST, Action.SWALLOW),
         (RESPONSE, Action.SWALLOW),
         (RESPONSE, Action.RESET),
     ],
