@@ -43,7 +43,9 @@ class Broker:
         self.bootstrap = bootstrap
         self.prefix = f"t{uuid4().hex[:8]}."
         self._undelivered: list[str] = []
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "message.max.bytes": 4_000_000})
+        # Idempotent, or a request that is repeated, as on a new topic, could overtake others of its partition.
+        settings = {"linger.ms": 5, "message.max.bytes": 4_000_000, "enable.idempotence": True}
+        self._producer = Producer({"bootstrap.servers": bootstrap, **settings})
 
     def name(self, name: str) -> str:
         return f"{self.prefix}{name}"

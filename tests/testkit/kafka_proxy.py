@@ -78,6 +78,12 @@ class Frame:
         (number,) = _SIZE.unpack_from(self.payload, 4 if self.direction is Direction.REQUEST else 0)
         return self.connection, number
 
+    @property
+    def ending_producer(self) -> bytes:
+        """Producer id (int64) and epoch (int16) of a request EndTxn before version 3; a boolean follows."""
+        assert (self.api, self.direction) == (Api.END_TXN, Direction.REQUEST)
+        return self.payload[-11:-1]
+
     def end_of_transaction_error(self) -> int:
         """Kafka's error code in a response to EndTxn before version 3: correlation id, int32 throttled, the code."""
         assert (self.api, self.direction) == (Api.END_TXN, Direction.RESPONSE)

@@ -80,8 +80,9 @@ class Service:
         self.start()
 
     def pause(self) -> None:
-        """Alive but silent, like a broker behind a cut cable."""
+        """Alive but silent, like a broker behind a cut cable; returns when its last thread has stopped."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
