@@ -21,6 +21,7 @@ SEED = int(os.environ.get("SEED") or time.time())
 _CHOICE = [fault for fault in FAULTS if fault.ordered]
 """What can be done again and again."""
 _MOST_MEMORY, _MOST_FILES, _MOST_THREADS = 64 * 2**20, 32, 16
+_LAST = 3
 
 Samples = dict[tuple[str, int], list[Usage]]
 """By pod and process."""
@@ -46,9 +47,13 @@ def _sample(supervisor: Supervisor, samples: Samples) -> None:
 
 
 def _growth(found: list[Usage]) -> Usage:
-    """From the first sample on, which is taken after a first load."""
-    first, last = found[0], found[-1]
-    return Usage(last.memory - first.memory, last.files - first.files, last.threads - first.threads)
+    """From the first sample, after a first load, to the least of the last ones: what an overload has filled empties."""
+    first, last = found[0], found[-_LAST:]
+    return Usage(
+        min(one.memory for one in last) - first.memory,
+        min(one.files for one in last) - first.files,
+        min(one.threads for one in last) - first.threads,
+    )
 
 
 def _is_too_much(growth: Usage) -> bool:

@@ -44,7 +44,7 @@ class Broker:
         self.prefix = f"t{uuid4().hex[:8]}."
         self._undelivered: list[str] = []
         # Idempotent, or a request that is repeated, as on a new topic, could overtake others of its partition.
-        settings = {"linger.ms": 5, "message.max.bytes": 4_000_000, "enable.idempotence": True}
+        settings = {"linger.ms": 5, "message.max.bytes": 4_000_000, "enable.idempotence": True, "log_level": 2}
         self._producer = Producer({"bootstrap.servers": bootstrap, **settings})
 
     def name(self, name: str) -> str:
