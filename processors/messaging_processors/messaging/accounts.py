@@ -2,12 +2,15 @@
 
 Promise: a changed billing type counts on all pods with the next message. Nothing is remembered in the process; Redis is
 told inside the database's transaction, whose row lock puts concurrent changes in one order for both; and what was read
-before a change never overwrites it (`put_absent`). What Redis missed, it is told within seconds of its return.
+before a change never overwrites it (`put_absent`). What Redis missed, it is told within seconds of its return, under
+the same row lock; only where this process ends before that, an old type counts until its time in Redis is over.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
 from messaging_api.access import Tenant
@@ -19,6 +22,7 @@ from messaging_processors.messaging.reading import read_through
 from messaging_processors.messaging.storing import changing
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE, transaction
+from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts, tenants
 from messaging_processors.runtime.watching import require
@@ -56,14 +60,14 @@ class Accounts:
         self._engine = engine
         self._cache = cache
         self._health = health
-        self._untold: set[str] = set()
+        self._untold: set[tuple[Tenant, AccountId]] = set()
 
     def terms(self, tenant: Tenant, account_id: AccountId) -> Terms | None:
         """How the account pays, from Redis or else from the database."""
 
         def stored() -> Terms | None:
             view = self.find(tenant, account_id)
-            return Terms(billing_type=view.billing_type, currency=view.currency) if view else None
+            return _terms(view) if view else None
 
         return read_through(self._cache, terms_cache_key(tenant, account_id), Terms, stored, lambda _: True)
 
@@ -71,29 +75,40 @@ class Accounts:
         """The account with its balance, from the database."""
         require(self._health, DATABASE)
         with transaction(self._engine) as connection:
-            query = select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_account(tenant, account_id)).one_or_none()
         return account_view(row) if row else None
 
     def save(self, change: AccountChange, deadline: float) -> AccountView:
         """Creates the account or changes how it pays; raises as `changing` does, and `CurrencyFixed`."""
-        key = terms_cache_key(change.tenant, change.id)
-        told = False
+        doubtful = False
         try:
             with changing(self._engine, self._health, deadline) as connection:
                 saved = _upserted(connection, change)
-                put = self._cache.put(key, change.terms.model_dump_json())
-            told = put
+                doubtful = True
+                put = self._tell(change.tenant, change.id, change.terms)
+            doubtful = not put
         finally:
-            if not told:  # also when the commit failed: then Redis has what the database may not have
-                self._untold.add(key)
+            if doubtful:  # also when the commit failed: then Redis has what the database may not have
+                self._untold.add((change.tenant, change.id))
         return saved
 
-    def tell_untold(self) -> None:
-        """Makes Redis forget what it could not be told; to be called again and again."""
-        for key in list(self._untold):
-            if self._cache.drop(key):
-                self._untold.discard(key)
+    def tell_untold(self) -> bool:
+        """Tells Redis what it could not be told; to be called again and again. Whether nothing is left."""
+        for tenant, account_id in list(self._untold):
+            if self._told_anew(tenant, account_id):
+                self._untold.discard((tenant, account_id))
+        return not self._untold
+
+    def _told_anew(self, tenant: Tenant, account_id: AccountId) -> bool:
+        with suppress(Away), transaction(self._engine) as connection:
+            row = connection.execute(_account(tenant, account_id).with_for_update()).one_or_none()
+            if row is None:
+                return self._cache.drop(terms_cache_key(tenant, account_id))
+            return self._tell(tenant, account_id, _terms(account_view(row)))
+        return False
+
+    def _tell(self, tenant: Tenant, account_id: AccountId, terms: Terms) -> bool:
+        return self._cache.put(terms_cache_key(tenant, account_id), terms.model_dump_json())
 
 
 def terms_cache_key(tenant: Tenant, account_id: AccountId) -> str:
@@ -113,6 +128,14 @@ def account_view(row: Row[tuple[object, ...]]) -> AccountView:
     )
 
 
+def _terms(view: AccountView) -> Terms:
+    return Terms(billing_type=view.billing_type, currency=view.currency)
+
+
+def _account(tenant: Tenant, account_id: AccountId) -> Select[Any]:
+    return select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
+
+
 def _upserted(connection: Connection, change: AccountChange) -> AccountView:
     connection.execute(insert(tenants).values(id=change.tenant).on_conflict_do_nothing())
     terms = {"billing_type": change.terms.billing_type.value, "credit_limit_micros": change.credit_limit_micros}
@@ -127,6 +150,5 @@ def _upserted(connection: Connection, change: AccountChange) -> AccountView:
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
-        same = (accounts.c.tenant == change.tenant, accounts.c.id == change.id)
-        raise CurrencyFixed(connection.execute(select(accounts.c.currency).where(*same)).scalar_one())
+        raise CurrencyFixed(connection.execute(_account(change.tenant, change.id)).one().currency)
     return account_view(row)

@@ -68,11 +68,12 @@ def run(config: MessagingConfig, runtime: Runtime) -> None:
     watch(runtime, accounts.tell_untold)
     keep_sweeping(Sweeper(engine, config.retention, runtime.health), runtime)
     threads = StoreThreads()
-    messages, repeats = Messages(engine, cache, runtime.health), Repeats(engine, cache, runtime.health)
+    messages = Messages(engine, cache, runtime.health, config.retention)
+    repeats = Repeats(engine, cache, runtime.health)
     app = create_app(
         MessageApi(config, accounts, messages, repeats, publisher, threads),
         AccountApi(config, accounts, Ledger(engine, runtime.health), threads),
-        ErasureApi(Erasures(engine, runtime.health), threads),
+        ErasureApi(Erasures(engine, cache, runtime.health), threads),
     )
     web.serve(app, runtime)
     publisher.close()

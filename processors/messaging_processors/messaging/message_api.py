@@ -100,7 +100,7 @@ class MessageApi:
         if found is None:
             raise ProblemError(
                 404,
-                f"No message {message_id} is stored yet. One that was accepted appears within seconds: try again.",
+                f"No message {message_id} is stored. One that was just accepted appears within seconds: try again.",
                 headers={"Retry-After": str(PIPELINE_LAG_SECONDS)},
             )
         return found

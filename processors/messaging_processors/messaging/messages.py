@@ -2,17 +2,20 @@
 
 Promise: what is put back into Redis is a state that stays, or `sent`, which only a provider's receipt replaces: its
 sink tells Redis by itself, and a state of a lower rank never replaces one of a higher. A dead letter may be replayed,
-and what was charged goes on: these are asked of the database each time.
+and what was charged goes on: these are asked of the database each time. Of a message whose row may have gone with its
+time (`retention`) the ledger alone says nothing: it would be `charged` again.
 """
 
 from uuid import UUID
 
-from sqlalchemy import Engine, Select, literal, select, union_all
+from sqlalchemy import ColumnElement, Engine, Select, func, literal, select, true, union_all
 
 from messaging_api.access import Tenant
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState, MessageView, message_cache_key
+from messaging_api.topology import Retention
 from messaging_processors.messaging.reading import read_through
+from messaging_processors.messaging.retention import age
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE, transaction
 from messaging_processors.runtime.health import Health
@@ -32,10 +35,11 @@ _REMEMBERED = frozenset(
 class Messages:
     """Finds messages; raises `Away` when only the database could answer and it is away. Thread-safe."""
 
-    def __init__(self, engine: Engine, cache: Cache, health: Health) -> None:
+    def __init__(self, engine: Engine, cache: Cache, health: Health, retention: Retention) -> None:
         self._engine = engine
         self._cache = cache
         self._health = health
+        self._has_its_row = _younger_than(retention)
 
     def find(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
         """The message's state; None as long as neither billing nor a sink has stored it, and for other tenants'."""
@@ -45,19 +49,25 @@ class Messages:
     def _stored(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
         require(self._health, DATABASE)
         with transaction(self._engine) as connection:
-            row = connection.execute(_row_or_entry(tenant, message_id)).first()
+            row = connection.execute(_row_or_entry(tenant, message_id, self._has_its_row)).first()
         if row is None:
             return None
         return MessageView(id=message_id, state=_BILLED.get(row.state) or MessageState(row.state), reason=row.reason)
 
 
-def _row_or_entry(tenant: Tenant, message_id: UUID) -> Select[tuple[str, str]]:
+def _younger_than(retention: Retention) -> ColumnElement[bool]:
+    if not retention.messages:
+        return true()
+    return ledger_entries.c.recorded_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, age(retention.messages))
+
+
+def _row_or_entry(tenant: Tenant, message_id: UUID, counts: ColumnElement[bool]) -> Select[tuple[str, str]]:
     """One statement, so that a row that appears meanwhile is not missed between two."""
     row = select(literal(0).label("place"), messages.c.state.label("state"), messages.c.reason.label("reason")).where(
         messages.c.tenant == tenant, messages.c.id == message_id
     )
     entry = select(literal(1), ledger_entries.c.kind, ledger_entries.c.reason).where(
-        ledger_entries.c.tenant == tenant, ledger_entries.c.id == message_id, ledger_entries.c.kind.in_(_BILLED)
+        ledger_entries.c.tenant == tenant, ledger_entries.c.id == message_id, ledger_entries.c.kind.in_(_BILLED), counts
     )
     found = union_all(row, entry).subquery()
     return select(found.c.state, found.c.reason).order_by(found.c.place).limit(1)

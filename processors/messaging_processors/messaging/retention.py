@@ -1,7 +1,8 @@
 """Ends what is personal when its time is over: texts and numbers first, then the rows. Never the ledger.
 
 Promise: one replica at a time, in chunks that a statement's deadline covers, and rows that a sink works on are left for
-the next time. With nothing left to do it costs two looks into an index a minute.
+the next time. A message that was charged and is not sent yet keeps its row, however old: what ends it may have to pay
+it back. With nothing left to do it costs two looks into an index a minute.
 """
 
 import threading
@@ -10,10 +11,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine, text
 
 from messaging_api.base import Duration, seconds
+from messaging_api.message import MessageState
 from messaging_api.topology import Retention
 from messaging_processors.runtime.database import DATABASE, transaction
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.process import Runtime
+from messaging_processors.runtime.schema import REASON_WITHOUT_WORDS
 from messaging_processors.runtime.watching import reporting, require
 
 RETENTION = "retention"
@@ -30,10 +33,13 @@ _TURN = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _OLD = "accepted_at < now() - make_interval(secs => :seconds)"
 _SOME = "ORDER BY accepted_at LIMIT :chunk FOR UPDATE SKIP LOCKED"
 _ERASE_BODIES = text(
-    "UPDATE messages SET body = '', recipient = ''"
+    f"UPDATE messages SET body = '', recipient = '', reason = {REASON_WITHOUT_WORDS}"
     f" WHERE id IN (SELECT id FROM messages WHERE recipient <> '' AND {_OLD} {_SOME})"
 )
-_DELETE_MESSAGES = text(f"DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE {_OLD} {_SOME})")
+_DELETE_MESSAGES = text(
+    "DELETE FROM messages"
+    f" WHERE id IN (SELECT id FROM messages WHERE state <> '{MessageState.CHARGED}' AND {_OLD} {_SOME})"
+)
 _DELETE_ERASURES = text(
     "DELETE FROM erasures WHERE (tenant, recipient_hash) IN (SELECT tenant, recipient_hash FROM erasures"
     " WHERE requested_at < now() - make_interval(secs => :seconds) LIMIT :chunk FOR UPDATE SKIP LOCKED)"
@@ -48,7 +54,7 @@ class Sweeper:
         self._health = health
         bodies = [(_ERASE_BODIES, retention.bodies)]
         rows = [(_DELETE_MESSAGES, retention.messages), (_DELETE_ERASURES, retention.messages)]
-        self._statements = [(statement, _age(lasts)) for statement, lasts in bodies + rows if lasts]
+        self._statements = [(statement, age(lasts)) for statement, lasts in bodies + rows if lasts]
         self._more = False
 
     @property
@@ -85,5 +91,6 @@ def keep_sweeping(sweeper: Sweeper, runtime: Runtime) -> None:
     threading.Thread(target=sweep_on, name="retention", daemon=True).start()
 
 
-def _age(duration: Duration) -> float:
+def age(duration: Duration) -> float:
+    """Seconds that PostgreSQL's calendar goes back."""
     return min(seconds(duration), _LONGEST)

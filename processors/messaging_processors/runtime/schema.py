@@ -19,6 +19,8 @@ from sqlalchemy import (
     Uuid,
 )
 
+from messaging_api.message import MessageState
+
 metadata = MetaData()
 
 tenants = Table("tenants", metadata, Column("id", String, primary_key=True))
@@ -87,6 +89,11 @@ messages = Table(
     Column("accepted_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
+
+REASON_WITHOUT_WORDS = (
+    f"CASE WHEN state IN ('{MessageState.DELIVERED}', '{MessageState.FAILED}') THEN '' ELSE reason END"
+)
+"""SQL: the reason of an erased message. A provider's own words may name the subscriber; ours do not."""
 
 erasures = Table(
     "erasures",

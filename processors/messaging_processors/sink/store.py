@@ -34,6 +34,8 @@ _TYPES = {
     "accepted_at": "timestamptz",
 }
 _PERSONAL = ("recipient", "body")
+_CLOCKS_APART = "5 seconds"
+"""Who accepts has another clock than who erases. Erased is only what is stored; the message is sent."""
 _STORED = [
     f"CASE WHEN erased.tenant IS NULL THEN new.{name} ELSE '' END" if name in _PERSONAL else f"new.{name}"
     for name in _TYPES
@@ -46,7 +48,8 @@ _INSERT = text(
     f" FROM unnest({', '.join(f'CAST(:{name} AS {type_}[])' for name, type_ in _TYPES.items())})"
     f" AS new({', '.join(_TYPES)})"
     " LEFT JOIN erasures erased ON erased.tenant = new.tenant"
-    " AND erased.recipient_hash = sha256(convert_to(new.recipient, 'UTF8')) AND new.accepted_at <= erased.requested_at"
+    " AND erased.recipient_hash = sha256(convert_to(new.recipient, 'UTF8'))"
+    f" AND new.accepted_at <= erased.requested_at + interval '{_CLOCKS_APART}'"
     " ORDER BY new.id ON CONFLICT (id) DO UPDATE SET possibly_sent = true"
     f" WHERE messages.state = '{MessageState.CHARGED}' RETURNING id, possibly_sent"
 )
@@ -58,8 +61,17 @@ _REOPEN = text(
     f" WHERE messages.id = replayed.id AND state = '{MessageState.DEAD_LETTERED}'"
     " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id) RETURNING messages.id"
 )
+_TOLD = f"'{MessageState.DELIVERED}', '{MessageState.FAILED}'"
+"""A reason that comes with these is a provider's, who may name a subscriber that is erased."""
+_CLOSE = text(
+    f"UPDATE messages SET state = '{MessageState.DEAD_LETTERED}', reason = 'PaidBack', updated_at = now()"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
+    f" WHERE messages.id = replayed.id AND state = '{MessageState.CHARGED}'"
+    " AND EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id)"
+)
 _CHANGE = text(
-    "UPDATE messages SET state = news.state, reason = news.reason, updated_at = now()"
+    "UPDATE messages SET state = news.state, updated_at = now(),"
+    f" reason = CASE WHEN recipient = '' AND news.state IN ({_TOLD}) THEN '' ELSE news.reason END"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS text[]), CAST(:domains AS text[]), CAST(:states AS text[]),"
     " CAST(:reasons AS text[])) AS news(id, account_id, domain, state, reason)"
     " WHERE messages.id = news.id AND messages.account_id = news.account_id AND messages.domain = news.domain"
@@ -101,8 +113,9 @@ class Store:
     def keep(self, messages: Sequence[BilledMessage], replayed: Collection[UUID] = ()) -> Kept:
         """Stores what is not there yet in the state that billing gave it, and tells the state of all.
 
-        A message that was `replayed` from the dead letters is open again, unless it was paid back: the only way back
-        for a state. Of subscribers that were erased meanwhile neither number nor text is stored.
+        A message that was `replayed` from the dead letters is open again, the only way back for a state, unless it was
+        paid back: that counts also where its row has gone with its time. Of subscribers that were erased meanwhile
+        neither number nor text is stored.
         """
         rows, kept = [_row(message) for message in messages], Kept()
         try:
@@ -158,7 +171,9 @@ class Store:
 
 def _reopen(connection: Connection, replayed: Collection[UUID]) -> set[UUID]:
     ids = [*replayed]
-    return {*connection.scalars(_REOPEN, {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]})}
+    both = {"ids": ids, "reversal_ids": [reversal_id(key) for key in ids]}
+    connection.execute(_CLOSE, both)
+    return {*connection.scalars(_REOPEN, both)}
 
 
 def _read(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Row]:

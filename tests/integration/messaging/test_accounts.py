@@ -1,7 +1,9 @@
 """A changed billing type counts on every pod with the next message, whatever Redis does meanwhile."""
 
 import math
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -10,7 +12,7 @@ import sqlalchemy as sa
 
 from messaging_api.topology import BillingType
 from messaging_cli.local.process import Service
-from messaging_processors.messaging.accounts import AccountChange, Accounts, Terms
+from messaging_processors.messaging.accounts import AccountChange, Accounts, CurrencyFixed, Terms
 from messaging_processors.messaging.storing import ChangeUnknown
 from messaging_processors.runtime import database
 from messaging_processors.runtime.cache import Cache
@@ -18,6 +20,7 @@ from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.migrating import ensure_schema
 from testkit.posting import Caller, records
 from testkit.processes import Processor
+from testkit.rows import execute
 from testkit.waiting import eventually
 
 PREPAID = "http-prepaid"
@@ -89,6 +92,37 @@ def test_a_change_that_the_database_does_not_finish_is_unknown(accounts: Account
         other.execute(sa.text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": change.id})
         with pytest.raises(ChangeUnknown):
             accounts.save(change, deadline=math.inf)
+
+
+def test_what_redis_was_not_told_it_is_told_in_the_order_of_the_changes(
+    accounts: Accounts, redis_service: Service, postgres_url: str
+) -> None:
+    """Who tells it later waits for a change that is under way, and does not bring back what was before."""
+    change = a_change()
+    accounts.save(change, deadline=math.inf)
+    redis_service.pause()
+    try:
+        accounts.save(change, deadline=math.inf)
+    finally:
+        redis_service.resume()
+    with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as other:
+        other.execute(sa.text("UPDATE accounts SET billing_type = 'Prepaid' WHERE id = :id"), {"id": change.id})
+        telling = threading.Thread(target=lambda: eventually(accounts.tell_untold, within=15))
+        telling.start()
+        waiting = sa.text("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'")
+        eventually(lambda: execute(postgres_url, waiting), every=0.05)
+    telling.join()
+    assert accounts.terms(change.tenant, change.id) == Terms(billing_type=BillingType.PREPAID, currency="USD")
+
+
+def test_a_change_that_is_refused_leaves_nothing_to_tell(accounts: Accounts) -> None:
+    change = a_change()
+    accounts.save(change, deadline=math.inf)
+    with pytest.raises(CurrencyFixed):
+        accounts.save(
+            replace(change, terms=Terms(billing_type=BillingType.POSTPAID, currency="EUR")), deadline=math.inf
+        )
+    assert accounts.tell_untold()
 
 
 def test_an_account_is_replaced_and_keeps_its_money_and_currency(callers: tuple[Caller, Caller]) -> None:

@@ -1,18 +1,26 @@
 """POST and GET of messages on real Kafka, PostgreSQL and Redis."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import uuid4
 
 import pytest
 import redis
+import sqlalchemy as sa
 from confluent_kafka import Message
 
-from messaging_api.message import message_cache_key
+from messaging_api.message import MessageState, MessageView, message_cache_key
+from messaging_api.topology import Retention
 from messaging_cli.local.process import Service
+from messaging_processors.messaging.messages import Messages
+from messaging_processors.runtime.cache import Cache
+from messaging_processors.runtime.health import Health
+from testkit.accounts import Accounts
 from testkit.posting import Caller, records
 from testkit.processes import Processor
 from testkit.rows import record_entry, store_message
+from testkit.samples import TENANT
 
 POSTPAID, PREPAID = "http-postpaid", "http-prepaid"
 
@@ -111,6 +119,22 @@ def test_a_row_tells_more_than_the_ledger_and_money_is_no_message(pod: Processor
     store_message(postgres_url, "failed", id=charged, reason="off")
     assert caller.message(charged).json() == {"id": str(charged), "state": "failed", "reason": "off"}
     assert caller.message(caller.top_up(account, "1", "k").json()["id"]).status_code == 404
+
+
+def test_where_rows_go_the_ledger_does_not_bring_a_state_back(
+    database_url: str, engine: sa.Engine, redis_url: str
+) -> None:
+    account = f"account-{uuid4()}"
+    Accounts(database_url).register(account)
+    today, last_month = (
+        record_entry(database_url, account, tenant=TENANT, recorded_at=datetime.now(UTC) - timedelta(days=days))
+        for days in (1, 31)
+    )
+    cache = Cache(redis_url, 60, Health())
+    charged = [MessageView(id=one, state=MessageState.CHARGED) for one in (today, last_month)]
+    kept, forever = (Messages(engine, cache, Health(), Retention(messages=lasts)) for lasts in ("30d", None))
+    assert [kept.find(TENANT, one.id) for one in charged] == [charged[0], None]
+    assert [forever.find(TENANT, one.id) for one in charged] == charged
 
 
 def test_redis_is_believed_before_the_row(pod: Processor, postgres_url: str, redis_url: str) -> None:

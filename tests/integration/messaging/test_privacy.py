@@ -51,6 +51,15 @@ def test_an_erasure_takes_numbers_and_texts_and_leaves_states_and_ledger(pod: Pr
     assert caller.ask("POST", "/v1/erasures", {"to": NUMBER}).json() == {"erased": 0}
 
 
+def test_an_erasure_takes_what_a_provider_said_also_from_redis(pod: Processor, postgres_url: str) -> None:
+    caller, said, ours = Caller(pod.url), f"{NUMBER} is not in service", "Refused"
+    failed = store_message(postgres_url, "failed", recipient=NUMBER, reason=said)
+    letter = store_message(postgres_url, "dead-lettered", recipient=NUMBER, reason=ours)
+    assert caller.message(failed).json()["reason"] == said
+    caller.ask("POST", "/v1/erasures", {"to": NUMBER}).raise_for_status()
+    assert [caller.message(one).json()["reason"] for one in (failed, letter)] == ["", ours]
+
+
 def test_an_erasure_is_recorded_without_the_number_and_a_later_one_counts(pod: Processor, postgres_url: str) -> None:
     def requested_at() -> datetime:
         key = (erasures.c.tenant == "shop", erasures.c.recipient_hash == recipient_hash(OTHER))
@@ -76,10 +85,11 @@ def test_an_erasure_waits_for_the_sink_that_is_just_storing_that_number(
     stored = store_message(postgres_url, "charged", recipient=OTHER)
     asking = threading.Thread(target=erase)
     with engine.begin() as sink:
-        sink.execute(sa.update(messages).where(messages.c.id == stored).values(recipient=NUMBER))
+        sink.execute(sa.select(messages.c.id).where(messages.c.id == stored).with_for_update())
         asking.start()
         waiting = sa.text("SELECT FROM pg_locks WHERE relation = 'messages'::regclass AND NOT granted")
         eventually(lambda: execute(postgres_url, waiting), every=0.05)
+        sink.execute(sa.update(messages).where(messages.c.id == stored).values(recipient=NUMBER))
     asking.join()
     assert answers == [{"erased": 1}]
     assert personal(postgres_url, stored) == [("", "")]
@@ -87,7 +97,7 @@ def test_an_erasure_waits_for_the_sink_that_is_just_storing_that_number(
 
 def test_what_is_older_than_its_retention_goes(postgres_url: str, engine: sa.Engine) -> None:
     old, older, young = (
-        store_message(postgres_url, "sent", recipient=NUMBER, accepted_at=at)
+        store_message(postgres_url, "failed", recipient=NUMBER, accepted_at=at, reason="a provider's words")
         for at in (ago(days=2), ago(days=31), ago(hours=1))
     )
     hashes = [recipient_hash(f"{NUMBER}{digit}") for digit in range(2)]
@@ -97,8 +107,19 @@ def test_what_is_older_than_its_retention_goes(postgres_url: str, engine: sa.Eng
     assert personal(postgres_url, old, older, young) == [("", ""), ("", ""), (NUMBER, "b")]
     Sweeper(engine, Retention(messages="30d"), Health()).sweep()
     assert personal(postgres_url, old, older, young) == [("", ""), (NUMBER, "b")]
+    assert execute(postgres_url, sa.select(messages.c.reason).where(messages.c.id == old)) == [("",)]
     kept = execute(postgres_url, sa.select(erasures.c.recipient_hash).where(erasures.c.recipient_hash.in_(hashes)))
     assert [bytes(row.recipient_hash) for row in kept] == hashes[1:]
+
+
+def test_what_is_charged_and_not_sent_yet_keeps_its_row(postgres_url: str, engine: sa.Engine) -> None:
+    waiting = store_message(postgres_url, "charged", recipient=NUMBER, accepted_at=ago(days=31))
+    sweeper = Sweeper(engine, Retention(messages="30d"), Health())
+    sweeper.sweep()
+    assert personal(postgres_url, waiting) == [(NUMBER, "b")]
+    execute(postgres_url, sa.update(messages).where(messages.c.id == waiting).values(state="sent"))
+    sweeper.sweep()
+    assert personal(postgres_url, waiting) == []
 
 
 @pytest.mark.parametrize("longest", [Retention(), Retention(bodies="999999999d", messages="999999999d")])

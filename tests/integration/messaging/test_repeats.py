@@ -13,10 +13,11 @@ from messaging_processors.messaging.repeats import Repeats
 from messaging_processors.runtime import database
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.health import Health
+from testkit.accounts import Accounts
 from testkit.posting import Caller, records
 from testkit.processes import Processor
 from testkit.rows import record_entry
-from testkit.samples import an_accepted_message
+from testkit.samples import TENANT, an_accepted_message
 from testkit.waiting import eventually
 
 POSTPAID = "http-postpaid"
@@ -87,6 +88,19 @@ def test_without_any_memory_nothing_is_contradicted(engine: sa.Engine) -> None:
     repeats = Repeats(engine, Cache("redis://127.0.0.1:1/0", 60, health), health)
     health.away(database.DATABASE, "gone")
     assert not repeats.contradicts(a_message("account-1", "hello"))
+
+
+def test_of_two_that_came_at_once_the_one_that_was_charged_counts(
+    engine: sa.Engine, redis_url: str, database_url: str
+) -> None:
+    repeats = Repeats(engine, Cache(redis_url, 60, Health()), Health())
+    account = f"account-{uuid4()}"
+    charged = a_message(account, "first")
+    repeats.remember(charged.model_copy(update={"body": "second"}))
+    assert repeats.contradicts(charged)
+    Accounts(database_url).register(account)
+    record_entry(database_url, account, id=charged.id, tenant=TENANT, payload_hash=payload_hash(charged))
+    assert not repeats.contradicts(charged)
 
 
 def test_what_was_remembered_first_stays(engine: sa.Engine, redis_url: str) -> None:

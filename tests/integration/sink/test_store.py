@@ -108,6 +108,32 @@ def test_of_two_receipts_at_once_the_first_counts(store: Store) -> None:
     assert {row.view.state for row in store.receive([*first, *second]).values()} == {MessageState.DELIVERED}
 
 
+def test_what_a_provider_says_of_an_erased_subscriber_is_not_stored(store: Store, engine: sa.Engine) -> None:
+    message, erased = a_billed_message(), a_billed_message()
+    store.keep([message, erased])
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE messages SET recipient = '', body = '' WHERE id = :id"), {"id": erased.id})
+    said = [ending(one, MessageState.FAILED, "+12025550101 is not in service") for one in (message, erased)]
+    rows = store.receive(said)
+    assert [rows[one.id].view.reason for one in (message, erased)] == ["+12025550101 is not in service", ""]
+
+
+def test_what_was_paid_back_is_not_sent_although_its_row_has_gone(
+    store: Store, engine: sa.Engine, accounts: Accounts
+) -> None:
+    paid_back, lost = a_billed_message(), a_billed_message()
+    charge(accounts, paid_back, for_good=[lost])
+    store.keep([paid_back, lost])
+    store.advance(changes([paid_back, lost], MessageState.DEAD_LETTERED))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM messages"))
+    kept = store.keep([paid_back, lost], {paid_back.id, lost.id})
+    assert [kept.rows[one.id].view.state for one in (paid_back, lost)] == [
+        MessageState.DEAD_LETTERED,
+        MessageState.CHARGED,
+    ]
+
+
 def test_of_an_erased_subscriber_only_what_was_accepted_before_is_stored_without_number_and_text(
     store: Store, accounts: Accounts, engine: sa.Engine
 ) -> None:
@@ -115,14 +141,16 @@ def test_of_an_erased_subscriber_only_what_was_accepted_before_is_stored_without
     accounts.execute("INSERT INTO erasures VALUES ('shop', :hash, :at)", hash=sha256(erased.encode()).digest(), at=NOW)
     before, after, of_others = (
         a_billed_message().model_copy(update={"to": erased, "accepted_at": NOW + later, "tenant": tenant})
-        for later, tenant in ((timedelta(0), "shop"), (timedelta(seconds=1), "shop"), (timedelta(0), "other"))
+        for later, tenant in ((timedelta(0), "shop"), (timedelta(seconds=10), "shop"), (timedelta(0), "other"))
     )
+    clock_ahead = before.model_copy(update={"id": uuid4(), "accepted_at": NOW + timedelta(seconds=1)})
     somebody_else = a_billed_message().model_copy(update={"accepted_at": NOW})
-    everyone = [before, after, of_others, somebody_else]
+    everyone = [before, clock_ahead, after, of_others, somebody_else]
     store.keep(everyone)
     with engine.connect() as connection:
         rows = {row.id: row for row in connection.execute(sa.text("SELECT * FROM messages"))}
     assert [(rows[one.id].recipient, rows[one.id].body) for one in everyone] == [
+        ("", ""),
         ("", ""),
         (erased, "Hello"),
         (erased, "Hello"),
