@@ -4,13 +4,14 @@ Kafka records carry the CloudEvents 1.0 Kafka binding in binary mode (`ce_*` hea
 (order per account), the value is JSON.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from messaging_api.access import Tenant
 from messaging_api.account import AccountId
@@ -19,6 +20,16 @@ from messaging_api.topology import BillingType
 
 PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164, with the plus sign.")]
 
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("moment", "outside of the calendar once it is UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""Of any offset on the wire; PostgreSQL takes none beyond 16 hours."""
 ACCEPTED_TYPE = "dev.messagingtopology.message.accepted"
 RECEIPT_TYPE = "dev.messagingtopology.message.receipt"
 ID_HEADER = "ce_id"
@@ -139,8 +150,8 @@ class AcceptedMessage(_Recorded):
     domain: Domain
     to: PhoneNumber
     body: str
-    accepted_at: AwareDatetime
-    valid_until: AwareDatetime | None = None
+    accepted_at: Moment
+    valid_until: Moment | None = None
 
 
 class Charge(Model):

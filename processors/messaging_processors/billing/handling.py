@@ -4,7 +4,7 @@ Promise: of all billing processors of a topic exactly one answers for a record, 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from pydantic import ValidationError
 
@@ -53,16 +53,10 @@ def handle(record: Record, config: BillingConfig, rates: Rates) -> Priced | Lett
 def _priced(record: Record, config: BillingConfig, rates: Rates) -> Priced | Letter:
     try:
         message = AcceptedMessage.model_validate_json(record.value or b"")
-        month = _month(message.accepted_at)
     except ValidationError as error:
         return Letter(record, "InvalidMessage", explain(error))
-    except OverflowError:
-        return Letter(record, "InvalidMessage", "acceptedAt: outside of the calendar once it is UTC")
     if message.domain != config.domain:
         return Letter(record, "WrongDomain", f"header {config.domain}, value {message.domain}")
     price = rates.price(message.to, message.accepted_at)
+    month = message.accepted_at.date().replace(day=1)
     return Priced(record, message, payload_hash(message), segments(message.body), price, month)
-
-
-def _month(moment: datetime) -> date:
-    return moment.astimezone(UTC).date().replace(day=1)

@@ -121,7 +121,7 @@ class Billing:
         offsets = next_offsets(done)
         self.predecessors.succeed(offsets.keys(), self.reader.lost())
         self.writer.write(outcomes + letters, offsets, group)
-        self.rate.written(len(letters), len(done) - len(letters))
+        self.rate.written(len(letters), len(decisions) - len(letters))
         metrics.CONSUMED.inc(len(done))
         for decision in decisions:
             counting.count(decision)

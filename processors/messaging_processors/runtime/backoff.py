@@ -7,7 +7,8 @@ from collections.abc import Callable
 _FIRST = 0.2
 _FACTOR = 2.0
 _LONGEST = 10.0
-_LONGEST_ASKED_FOR = 300.0
+LONGEST_ASKED_FOR = 300.0
+"""Seconds; who asks for more is asked again all the same."""
 _JITTER = 0.2
 LONGEST_WAIT = _LONGEST * (1 + _JITTER)
 """Between two attempts, where the other side does not ask for more."""
@@ -25,7 +26,7 @@ class Backoff:
         """Notes a failure and returns the seconds to wait: as long as the other side asked for, if it did."""
         longer = min(_LONGEST, _FIRST * _FACTOR**self._failures) * random.uniform(1 - _JITTER, 1 + _JITTER)
         self._failures = min(self._failures + 1, 30)
-        seconds = longer if retry_after is None else max(longer, min(retry_after, _LONGEST_ASKED_FOR))
+        seconds = longer if retry_after is None else max(longer, min(retry_after, LONGEST_ASKED_FOR))
         self._until = self._clock() + seconds
         return seconds
 

@@ -1,7 +1,8 @@
 """Redis, best effort; be-messaging and the sinks call it. The only `redis` import.
 
 Promise: an absent, silent or full Redis costs at most `_DEADLINE` a second and nothing but speed: reads find nothing,
-writes are lost, and health tells.
+writes are lost, and health tells. What a process could not tell it before its own end stays there as it was, until its
+time is over: nothing that is charged or sent depends on it.
 """
 
 import json

@@ -1,16 +1,17 @@
 """What a third party's answers mean, pure; `third_party` asks.
 
-2xx, whatever its content                            sent
-401, 403, 404, 405, 407, 408, 425, 429, 5xx, 3xx     the third party cannot be used: nobody's message is at fault
-409                                                  the same: an earlier attempt may still be under way
-any other 4xx                                        this message is refused for good
+2xx, whatever its content            sent
+401, 402, 403, 404, 405, 407, 408,   the third party cannot be used, be it for want of money (402): nobody's message
+421, 425, 426, 429, 5xx, 3xx         is at fault
+409                                  the same: an earlier attempt may still be under way
+any other 4xx                        this message is refused for good
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-_NOT_THE_MESSAGE_S_FAULT = (401, 403, 404, 405, 407, 408, 409, 425, 429)
+_NOT_THE_MESSAGE_S_FAULT = (401, 402, 403, 404, 405, 407, 408, 409, 421, 425, 426, 429)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ Promises: messages of one account are sent in order, accounts concurrently, neve
 every call for a message carries the same Idempotency-Key, its id, and its end; what is too late is not sent. No answer
 in time and a broken connection say nothing, since the third party may have taken the message: it is sent again, late or
 not, for what may have been sent is not paid back. So is what it could not take (`answers`): soon and with full jitter,
-`ATTEMPTS` times at most, unless it says itself when to come back; then its account's later messages wait with it.
+`ATTEMPTS` times at most, unless it says itself when to come back; then its account's later messages wait with it, and
+the next attempt makes no call before.
 `breaker` says whether there are calls, and repetitions, at all.
 """
 
@@ -24,6 +25,7 @@ from messaging_api.base import seconds
 from messaging_api.message import IDEMPOTENCY_HEADER, BilledMessage
 from messaging_api.topology import ThirdParty
 from messaging_processors.runtime import metrics
+from messaging_processors.runtime.backoff import LONGEST_ASKED_FOR
 from messaging_processors.runtime.errors import Away
 from messaging_processors.sink.answers import Answer, Late, meaning, retry_after
 from messaging_processors.sink.breaker import Breaker, BreakerState, Call, RetryBudget
@@ -98,6 +100,7 @@ class Provider:
         self._breaker = Breaker(config.circuit_breaker, self._clocks.monotonic)
         self._budget = RetryBudget(self._clocks.monotonic)
         self._last_failure = ""
+        self._not_before = 0.0
 
     def attempt(
         self,
@@ -114,6 +117,9 @@ class Provider:
         lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
         for message in messages:
             lanes[message.tenant, message.account_id].append(message)
+        if (left := self._not_before - self._clocks.monotonic()) > 0:
+            task.result.note(self._away(self._last_failure, left))
+            return task.result
         self._loop.run(self._send_lanes(lanes.values(), task))
         if self._breaker.state is BreakerState.OPEN:
             task.result.note(self._away(f"circuit open: {self._last_failure}", self._breaker.remaining()))
@@ -201,6 +207,8 @@ class Provider:
         if answer := meaning(response.status_code):
             return answer
         asked = retry_after(response.headers.get("Retry-After", ""), self._clocks.now())
+        if asked:
+            self._not_before = self._clocks.monotonic() + min(asked, LONGEST_ASKED_FOR)
         raise self._away(f"HTTP {response.status_code}", asked)
 
     def _request(self, message: BilledMessage) -> httpx.Request:

@@ -86,6 +86,14 @@ def test_a_dead_letter_names_the_field_and_not_its_value(change: dict[str, objec
     assert "2025550123" not in letter.why
 
 
+def test_times_are_told_in_utc_whatever_their_offset() -> None:
+    """PostgreSQL refuses offsets that pydantic takes: a sink could not store what was charged."""
+    priced = handled(changed(acceptedAt="2030-01-31T20:00:00-20:00"))
+    assert isinstance(priced, Priced)
+    assert '"acceptedAt":"2030-02-01T16:00:00Z"' in priced.message.model_dump_json(by_alias=True)
+    assert priced.month == date(2030, 2, 1)
+
+
 def test_a_field_of_a_newer_version_is_passed_over() -> None:
     assert isinstance(handled(changed(more=1)), Priced)
 

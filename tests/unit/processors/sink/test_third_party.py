@@ -35,7 +35,9 @@ def test_a_refusal_is_for_good(status: int) -> None:
     assert attempt(always(status), [message]) == Attempt({message.id: Refused(status)})
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 407, 408, 409, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "status", [301, 401, 402, 403, 404, 405, 407, 408, 409, 421, 425, 426, 429, 500, 502, 503, 504]
+)
 def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
     made = attempt(always(status), several(1))
     assert (made.answers, made.away and made.away.why) == ({}, f"provider.example: HTTP {status}")

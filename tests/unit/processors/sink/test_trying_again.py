@@ -52,6 +52,27 @@ def test_nobody_s_message_is_tried_again_before_that() -> None:
     assert calls == [str(busy.id), str(broken.id)]
 
 
+def test_no_attempt_comes_before_that_whatever_else_was_waited_for_meanwhile() -> None:
+    """The database was away, say, and asked for less time."""
+    clock, calls = Clock(0), list[httpx.Request]()
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        calls.append(request)
+        return answer(429, {b"Retry-After": b"120"})
+
+    config = ThirdParty(url="http://provider.example")
+    with closing(Provider(config, httpx.MockTransport(refuse), Clocks(monotonic=clock))) as provider:
+        for seconds in (0, 1, 118):
+            clock.now += seconds
+            away = provider.attempt(several(1), (), lambda: False).away
+            assert away
+            assert (away.why, away.retry_after) == ("provider.example: HTTP 429", 120 - clock.now)
+        assert len(calls) == 1
+        clock.now += 1
+        provider.attempt(several(1), (), lambda: False)
+        assert len(calls) == 2
+
+
 def test_a_connection_that_breaks_after_the_request_is_tried_again_with_its_key() -> None:
     (message,) = several(1)
     keys: list[str] = []
