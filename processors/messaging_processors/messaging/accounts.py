@@ -80,15 +80,14 @@ class Accounts:
 
     def save(self, change: AccountChange, deadline: float) -> AccountView:
         """Creates the account or changes how it pays; raises as `changing` does, and `CurrencyFixed`."""
-        doubtful = False
+        told = False
         try:
             with changing(self._engine, self._health, deadline) as connection:
                 saved = _upserted(connection, change)
-                doubtful = True
                 put = self._tell(change.tenant, change.id, change.terms)
-            doubtful = not put
+            told = put
         finally:
-            if doubtful:  # also when the commit failed: then Redis has what the database may not have
+            if not told:  # also when the commit failed: then Redis has what the database may not have
                 self._untold.add((change.tenant, change.id))
         return saved
 

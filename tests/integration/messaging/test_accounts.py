@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 
 from messaging_api.topology import BillingType
 from messaging_cli.local.process import Service
-from messaging_processors.messaging.accounts import AccountChange, Accounts, CurrencyFixed, Terms
+from messaging_processors.messaging.accounts import AccountChange, Accounts, Terms
 from messaging_processors.messaging.storing import ChangeUnknown
 from messaging_processors.runtime import database
 from messaging_processors.runtime.cache import Cache
@@ -113,16 +112,6 @@ def test_what_redis_was_not_told_it_is_told_in_the_order_of_the_changes(
         eventually(lambda: execute(postgres_url, waiting), every=0.05)
     telling.join()
     assert accounts.terms(change.tenant, change.id) == Terms(billing_type=BillingType.PREPAID, currency="USD")
-
-
-def test_a_change_that_is_refused_leaves_nothing_to_tell(accounts: Accounts) -> None:
-    change = a_change()
-    accounts.save(change, deadline=math.inf)
-    with pytest.raises(CurrencyFixed):
-        accounts.save(
-            replace(change, terms=Terms(billing_type=BillingType.POSTPAID, currency="EUR")), deadline=math.inf
-        )
-    assert accounts.tell_untold()
 
 
 def test_an_account_is_replaced_and_keeps_its_money_and_currency(callers: tuple[Caller, Caller]) -> None:

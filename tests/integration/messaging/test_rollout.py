@@ -21,6 +21,8 @@ from testkit.waiting import eventually
 
 KEY = "key-of-shop"
 RATE = 50
+NO_CONNECTION = "be-messaging cannot be reached; nothing was sent"
+"""What a gateway says on a busy machine; a pod that ends has no reason to refuse anything."""
 
 
 class Deployments:
@@ -67,12 +69,12 @@ def test_pods_that_end_under_load_break_no_request(deployments: Deployments) -> 
             pod.process.send_signal(signal.SIGTERM)
         assert [pod.process.wait(20) for pod in ending] == [0, 0]
         more(traffic)
-    refused = [answer for answer in traffic.answers if answer.status == 503 and answer.retry_after]
-    assert [answer for answer in traffic.answers if not answer.accepted and answer not in refused] == []
+    broken = [answer for answer in traffic.answers if not answer.accepted]
+    assert [answer for answer in broken if NO_CONNECTION not in answer.detail] == []
 
 
 def more(traffic: Traffic) -> None:
-    """Waits for more accepted messages; a busy machine may refuse some for want of connections."""
+    """Waits for more accepted messages."""
     before = len(traffic.accepted)
     eventually(lambda: len(traffic.accepted) > before + 2 * RATE)
 
