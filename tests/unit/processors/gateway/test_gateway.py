@@ -209,6 +209,17 @@ def test_an_answer_that_does_not_come_is_unknown_and_not_refused(keys: ApiKeys, 
     assert "retry-after" not in answer.headers
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_what_may_have_arrived_is_not_sent_a_second_time(keys: ApiKeys, method: str) -> None:
+    received: list[str] = []
+
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await until_blank_line(reader))
+
+    answer = ask(keys, dies, method, "/v1/accounts/a", headers={"X-API-Key": KEY})
+    assert (problem(answer)[0], len(received)) == (504, 1)
+
+
 def test_what_is_unknown_may_be_repeated_under_its_key(keys: ApiKeys) -> None:
     headers = {"X-API-Key": KEY, "Idempotency-Key": "k"}
     answer = ask(keys, breaks_off, "POST", "/v1/messages", headers=headers, content=b"{}")
