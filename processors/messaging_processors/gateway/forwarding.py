@@ -27,7 +27,6 @@ from messaging_processors.runtime.web import CLIENT_KEEPALIVE
 CONNECT_SECONDS = 1.0
 TOTAL_SECONDS = 10.0
 MAX_CONNECTIONS = 64
-CLIENT_HEADER = "x-client"
 # What passes is listed, not what is stopped: API keys, hop-by-hop headers and made-up internal ones stay outside.
 _REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate", IDEMPOTENCY_HEADER)
 _ANSWER_HEADERS = ("content-type", "location", "retry-after", "allow")
@@ -51,7 +50,7 @@ def upstream_headers(headers: Headers, client: Client | None) -> dict[str, str]:
 
 def identity(client: Client) -> dict[str, str]:
     """What the gateway vouches for."""
-    return {CLIENT_HEADER: client.name, TENANT_HEADER: client.tenant, SCOPES_HEADER: " ".join(client.scopes)}
+    return {TENANT_HEADER: client.tenant, SCOPES_HEADER: " ".join(client.scopes)}
 
 
 def answer_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -118,7 +118,6 @@ def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: Ap
         "Content-Type": "application/json",
         "traceparent": "00-a-b-01",
         "Idempotency-Key": "k 1",
-        "X-Client": "somebody-else",
         "X-Tenant": "somebody-else",
         "X-Scopes": "top-ups",
         "X-Forwarded-For": "192.0.2.1",
@@ -132,7 +131,7 @@ def test_a_request_passes_with_what_be_messaging_needs_and_nothing_else(keys: Ap
     passed = upstream.headers()
     assert (passed["content-type"], passed["traceparent"]) == ("application/json", "00-a-b-01")
     assert passed["idempotency-key"] == "k 1"
-    assert (passed["x-client"], passed["x-tenant"], passed["x-scopes"]) == ("shop", "shop", "send read accounts")
+    assert (passed["x-tenant"], passed["x-scopes"]) == ("shop", "send read accounts")
     assert upstream.head.lower().count("x-tenant:") == upstream.head.lower().count("x-scopes:") == 1
     assert not passed.keys() & {"x-api-key", "authorization", "x-forwarded-for", "x-hop", "cookie"}
 
@@ -175,7 +174,7 @@ def test_the_api_is_described_to_everybody(keys: ApiKeys) -> None:
     upstream = Recorder()
     assert ask(keys, upstream, "GET", "/openapi.json").status_code == 202
     assert upstream.head.startswith("GET /openapi.json ")
-    assert not upstream.headers().keys() & {"x-client", "x-tenant", "x-scopes"}
+    assert not upstream.headers().keys() & {"x-tenant", "x-scopes"}
 
 
 def test_nothing_but_the_api_is_reached(keys: ApiKeys) -> None:
