@@ -161,11 +161,23 @@ def test_an_answer_passes_with_what_a_client_needs_and_nothing_else(keys: ApiKey
     assert "x-internal" not in answer.headers
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"}])
-def test_nobody_gets_in_without_a_key(keys: ApiKeys, headers: dict[str, str]) -> None:
+NO_KEY = "Send your API key as X-API-Key, or as Authorization: Bearer."
+UNKNOWN_KEY = "This API key is not known; send one that is in the gateway's Secret."
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, NO_KEY),
+        ({"Authorization": "Basic wrong"}, NO_KEY),
+        ({"X-API-Key": "wrong"}, UNKNOWN_KEY),
+        ({"Authorization": "Bearer wrong"}, UNKNOWN_KEY),
+    ],
+)
+def test_nobody_gets_in_without_a_key(keys: ApiKeys, headers: dict[str, str], why: str) -> None:
     upstream = Recorder()
     answer = ask(keys, upstream, "POST", "/v1/messages", headers=headers)
-    assert problem(answer) == (401, "Send your API key as X-API-Key, or as Authorization: Bearer.")
+    assert problem(answer) == (401, why)
     assert answer.headers["www-authenticate"] == "Bearer"
     assert upstream.head == ""
 
