@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from messaging_api.access import API_KEY_HEADER, PLAIN_SCOPES, ApiKey, Scope, Tenant
+from messaging_api.access import API_KEY_HEADER, PLAIN_SCOPES, TENANT, ApiKey, Scope, Tenant
 from messaging_processors.runtime.errors import Away
 
 API_KEYS = "api-keys"
 API_KEY_ENTRIES = "api-key-entries"
 """Health's name for the entries that are wrong."""
-_TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
 _WRITE_JSON = "write JSON with key, tenant and scopes"
 
 
@@ -123,7 +122,7 @@ def _require_distinct(client: Client, earlier: Client) -> None:
 
 def _own_tenant(name: str) -> Tenant:
     try:
-        return _TENANT.validate_python(name.lower())
+        return TENANT.validate_python(name.lower())
     except ValidationError:
         raise MalformedEntry(f"the name is no tenant's; {_WRITE_JSON}") from None
 
