@@ -7,7 +7,7 @@ alone: then the client is its own tenant, with the `PLAIN_SCOPES`.
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from messaging_api.base import Model
 
@@ -18,6 +18,7 @@ SCOPES_HEADER = "x-scopes"
 """Set by the gateway, space-separated; a caller's own are never passed on."""
 
 Tenant = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-._a-z0-9]*[a-z0-9])?$")]
+TENANT = TypeAdapter[Tenant](Tenant)
 
 
 class Scope(StrEnum):

@@ -10,16 +10,25 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from messaging_api.base import Currency, Domain, Model, Money
+from messaging_api.money import micros
 from messaging_api.topology import BillingType
 
 AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 SignedMoney = Annotated[str, Field(max_length=21, pattern=r"^-?[0-9]{1,13}(\.[0-9]{1,6})?$")]
+
+
+def _require_positive(amount: Money) -> Money:
+    if not micros(amount):
+        raise PydanticCustomError("not_positive", "must be more than 0")
+    return amount
+
+
 PositiveMoney = Annotated[
-    Money,
-    Field(max_length=20, pattern=r"^(0*[1-9][0-9]{0,11}(\.[0-9]{1,6})?|0+\.0*[1-9][0-9]{0,5})$"),
+    Money, AfterValidator(_require_positive), Field(description="A decimal string of more than 0, never a float.")
 ]
 
 

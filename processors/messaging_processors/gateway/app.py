@@ -18,6 +18,7 @@ from messaging_processors.runtime.web import MAX_BODY_BYTES
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 _NO_KEY = f"Send your API key as {API_KEY_HEADER}, or as Authorization: Bearer."
+_UNKNOWN_KEY = "This API key is not known; send one that is in the gateway's Secret."
 
 
 class Gateway:
@@ -36,9 +37,10 @@ class Gateway:
 
     async def forward(self, request: Request) -> Response:
         """Everything below /v1, for clients with a key."""
-        client = self._keys.client_of(presented_key(request.headers))
+        key = presented_key(request.headers)
+        client = self._keys.client_of(key)
         if client is None:
-            raise ProblemError(401, _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
+            raise ProblemError(401, _UNKNOWN_KEY if key else _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
         return await self._upstream.forward(request, client)
 
     async def describe(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The gateway's only door to be-messaging: sends a request on, and says what is known when no answer came.
 
 Promise: a refused request (503) certainly did not reach be-messaging; one whose connection broke after it was sent is
-answered as unknown (504), never as refused.
+answered as unknown (504), never as refused, and never sent again.
 """
 
 import asyncio
@@ -27,7 +27,6 @@ from messaging_processors.runtime.web import CLIENT_KEEPALIVE
 CONNECT_SECONDS = 1.0
 TOTAL_SECONDS = 10.0
 MAX_CONNECTIONS = 64
-CLIENT_HEADER = "x-client"
 # What passes is listed, not what is stopped: API keys, hop-by-hop headers and made-up internal ones stay outside.
 _REQUEST_HEADERS = ("content-type", "accept", "traceparent", "tracestate", IDEMPOTENCY_HEADER)
 _ANSWER_HEADERS = ("content-type", "location", "retry-after", "allow")
@@ -51,7 +50,7 @@ def upstream_headers(headers: Headers, client: Client | None) -> dict[str, str]:
 
 def identity(client: Client) -> dict[str, str]:
     """What the gateway vouches for."""
-    return {CLIENT_HEADER: client.name, TENANT_HEADER: client.tenant, SCOPES_HEADER: " ".join(client.scopes)}
+    return {TENANT_HEADER: client.tenant, SCOPES_HEADER: " ".join(client.scopes)}
 
 
 def answer_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -64,10 +63,9 @@ class Upstream:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/").encode()
-        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=CLIENT_KEEPALIVE)
         timeout = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)  # `forward` bounds the whole
         # httpx's own transport searches its whole pool at every request, and collapses when a queue has formed.
-        transport = AiohttpTransport(limits=limits, trust_env=False)
+        transport = AiohttpTransport(client=_session, trust_env=False)
         self._client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
 
     async def close(self) -> None:
@@ -93,6 +91,16 @@ class Upstream:
         return self._client.build_request(
             request.method, target.decode("ascii"), content=body, headers=upstream_headers(request.headers, client)
         )
+
+
+def _session() -> aiohttp.ClientSession:
+    """What sends a request: once, whatever becomes of it."""
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=CLIENT_KEEPALIVE)
+    session = aiohttp.ClientSession(connector=connector)
+    # aiohttp has no other switch: it repeats a PUT whose connection broke, over another client's change, and tells only
+    # how the repeat ended. A connection that be-messaging closed while it lay idle is not taken from the pool anyway.
+    session._retry_connection = False
+    return session
 
 
 def _never_sent(error: Exception) -> bool:

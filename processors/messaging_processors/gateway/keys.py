@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from messaging_api.access import API_KEY_HEADER, PLAIN_SCOPES, ApiKey, Scope, Tenant
+from messaging_api.access import API_KEY_HEADER, PLAIN_SCOPES, TENANT, ApiKey, Scope, Tenant
 from messaging_processors.runtime.errors import Away
 
 API_KEYS = "api-keys"
 API_KEY_ENTRIES = "api-key-entries"
 """Health's name for the entries that are wrong."""
-_TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
+_WRITE_JSON = "write JSON with key, tenant and scopes"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Client:
     tenant: Tenant
     scopes: tuple[Scope, ...]
     key: bytes = field(repr=False)
+    own_tenant: bool = False
+    """Made of its name, not chosen in JSON."""
 
 
 class MalformedEntry(Exception):
@@ -77,12 +79,15 @@ def read_entries(folder: Path) -> dict[str, bytes]:
 
 
 def read_clients(entries: Mapping[str, bytes]) -> tuple[list[Client], dict[str, str]]:
-    """The clients, and what is wrong with the entries that are none."""
+    """The clients, and what is wrong with the entries that are none; of two that clash the first stays."""
     clients: list[Client] = []
     malformed: dict[str, str] = {}
     for name, content in entries.items():
         try:
-            clients.append(read_client(name, content))
+            client = read_client(name, content)
+            for earlier in clients:
+                _require_distinct(client, earlier)
+            clients.append(client)
         except MalformedEntry as error:
             malformed[name] = str(error)
     return clients, malformed
@@ -91,7 +96,7 @@ def read_clients(entries: Mapping[str, bytes]) -> tuple[list[Client], dict[str, 
 def read_client(name: str, content: bytes) -> Client:
     """JSON of an `ApiKey`, or a key alone; raises `MalformedEntry`."""
     if not content.startswith(b"{"):
-        return Client(name, _own_tenant(name), PLAIN_SCOPES, content)
+        return Client(name, _own_tenant(name), PLAIN_SCOPES, content, own_tenant=True)
     try:
         entry = ApiKey.model_validate_json(content)
     except ValidationError as error:
@@ -107,11 +112,19 @@ def presented_key(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
+def _require_distinct(client: Client, earlier: Client) -> None:
+    """A key is one client's alone, and a tenant is shared only by those who say so in JSON."""
+    if client.key == earlier.key:
+        raise MalformedEntry(f"the same key as {earlier.name}")
+    if client.own_tenant and earlier.own_tenant and client.tenant == earlier.tenant:
+        raise MalformedEntry(f"the same tenant as {earlier.name}; {_WRITE_JSON}")
+
+
 def _own_tenant(name: str) -> Tenant:
     try:
-        return _TENANT.validate_python(name.lower())
+        return TENANT.validate_python(name.lower())
     except ValidationError:
-        raise MalformedEntry("the name is no tenant's; write JSON with key, tenant and scopes") from None
+        raise MalformedEntry(f"the name is no tenant's; {_WRITE_JSON}") from None
 
 
 def _wrong_fields(error: ValidationError) -> list[str]:

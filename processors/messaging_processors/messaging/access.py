@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope, Tenant
+from messaging_api.access import SCOPES_HEADER, TENANT, TENANT_HEADER, Scope, Tenant
 from messaging_processors.runtime.problems import ProblemError
 
-_TENANT: TypeAdapter[str] = TypeAdapter(Tenant)
 _NOBODY = f"Call through the API gateway: {TENANT_HEADER} and {SCOPES_HEADER} say who calls and what they may do."
 
 
@@ -24,7 +23,7 @@ def caller_of(tenant: str | None, scopes: str | None) -> Caller:
     if scopes is None:
         raise ProblemError(401, _NOBODY)
     try:
-        return Caller(_TENANT.validate_python(tenant), frozenset(scopes.split()))
+        return Caller(TENANT.validate_python(tenant), frozenset(scopes.split()))
     except ValidationError as error:
         raise ProblemError(401, _NOBODY) from error
 

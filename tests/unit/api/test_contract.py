@@ -6,6 +6,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from messaging_api.account import TopUpRequest
 from messaging_api.base import seconds
 from messaging_api.crd import custom_resource_definition
 from messaging_api.structural import structural_schema
@@ -74,3 +75,14 @@ def test_what_has_no_structural_form_is_an_error_when_it_is_generated(model: typ
 )
 def test_durations_are_read_in_seconds(duration: str, expected: float) -> None:
     assert seconds(duration) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("amount", ["0.000001", "2.50", "999999999999.999999"])
+def test_a_top_up_adds_whole_millionths(amount: str) -> None:
+    assert TopUpRequest(amount=amount, currency="USD").amount == amount
+
+
+@pytest.mark.parametrize("amount", ["0", "0.000000", "0.0000001", "0.0000000000000005", "0.0000015", "-1", "1e3", ""])
+def test_a_top_up_of_nothing_or_of_less_than_a_millionth_is_refused(amount: str) -> None:
+    with pytest.raises(ValidationError, match="amount"):
+        TopUpRequest(amount=amount, currency="USD")

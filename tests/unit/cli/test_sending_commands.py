@@ -190,7 +190,7 @@ def test_a_mistake_is_one_line(gateway: FakeGateway, capsys: pytest.CaptureFixtu
         ("accounts", "put", "a", "--billing-type", "Barter"): "Invalid value for '--billing-type'",
         ("accounts", "put", "a", "--billing-type", "Prepaid", "--currency", "usd"): "currency: 'usd': String should",
         ("accounts", "put", "a", "--billing-type", "Postpaid", "--credit-limit", "-1"): "credit-limit: '-1': String",
-        ("accounts", "top-up", "a", "0", "USD"): "amount: '0': String should match",
+        ("accounts", "top-up", "a", "0", "USD"): "amount: '0': must be more than 0",
         ("send", *at(gateway), "--mix", MIX, "--top-up", "much"): "--top-up: 'much' is not a decimal such as 100.50",
     }
     said = {words: error(words, capsys) for words in expected}

@@ -7,7 +7,14 @@ import pytest
 from starlette.datastructures import Headers
 
 from messaging_api.access import PLAIN_SCOPES, Scope
-from messaging_processors.gateway.keys import ApiKeys, MalformedEntry, presented_key, read_client, read_entries
+from messaging_processors.gateway.keys import (
+    ApiKeys,
+    MalformedEntry,
+    presented_key,
+    read_client,
+    read_clients,
+    read_entries,
+)
 from messaging_processors.runtime.errors import Away
 
 
@@ -137,6 +144,21 @@ def test_a_wrong_entry_locks_out_its_own_client_alone(tmp_path: Path) -> None:
     keys.reload()
     keys.check()
     assert [name_of(keys, key) for key in presented] == ["shop", "crm", "other"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        ({"Shop": "k1", "shop": "k2"}, {"shop": "the same tenant as Shop; write JSON with key, tenant and scopes"}),
+        ({"crm": entry(), "shop": "key-of-crm"}, {"shop": "the same key as crm"}),
+        ({"crm": entry(), "till": entry(), "shop": "k"}, {"till": "the same key as crm"}),
+        ({"Shop": entry(key="k1", tenant="shop"), "shop": "k2", "till": entry(tenant="shop")}, {}),
+    ],
+)
+def test_of_two_entries_that_clash_the_first_stays(entries: dict[str, str], wrong: dict[str, str]) -> None:
+    clients, malformed = read_clients({name: content.encode() for name, content in entries.items()})
+    assert [client.name for client in clients] == [name for name in entries if name not in wrong]
+    assert malformed == wrong
 
 
 def test_wrong_entries_alone_let_nobody_in_and_are_told(tmp_path: Path) -> None:

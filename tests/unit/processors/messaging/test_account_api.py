@@ -107,15 +107,20 @@ def test_a_currency_that_is_not_charged_in_is_told_with_those_that_are() -> None
         assert "EUR, USD" in str(problem(BeMessaging().ask("PUT", "/v1/accounts/a", json=body))["detail"])
 
 
-def top_up(service: BeMessaging, account: str = "prepaid-1", key: str = "k") -> httpx.Response:
+def top_up(service: BeMessaging, account: str = "prepaid-1", key: str = "k", amount: str = "2.50") -> httpx.Response:
     headers = {"Idempotency-Key": key} if key else {}
-    return service.ask("POST", f"/v1/accounts/{account}/top-ups", headers, json={"amount": "2.50", "currency": "USD"})
+    return service.ask("POST", f"/v1/accounts/{account}/top-ups", headers, json={"amount": amount, "currency": "USD"})
 
 
 def test_a_top_up_answers_with_its_entry() -> None:
     answer = top_up(BeMessaging())
     assert answer.status_code == 201
     assert answer.json().items() >= {"kind": "top-up", "amount": "2.5", "currency": "USD"}.items()
+
+
+def test_a_top_up_of_nothing_is_told_in_plain_words() -> None:
+    refused = problem(top_up(BeMessaging(), amount="0.00"))
+    assert (refused["status"], refused["field"], refused["detail"]) == (422, "amount", "amount: must be more than 0")
 
 
 def test_a_top_up_without_a_key_is_refused_and_of_nobody_too() -> None:

@@ -74,6 +74,8 @@ def test_a_wrong_field_is_named_and_nothing_is_published(changes: dict[str, obje
         ("PUT", "/v1/accounts/-", {"billingType": "Prepaid", "currency": "USD"}, "id"),
         ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "-1", "currency": "USD"}, "amount"),
         ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "0.0", "currency": "USD"}, "amount"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "0.0000001", "currency": "USD"}, "amount"),
+        ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "0.0000015", "currency": "USD"}, "amount"),
         ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": 1.5, "currency": "USD"}, "amount"),
         ("POST", "/v1/accounts/prepaid-1/top-ups", {"amount": "1", "currency": "EUR"}, "currency"),
         ("POST", "/v1/receipts", RECEIPT | {"domain": "weather"}, "domain"),
