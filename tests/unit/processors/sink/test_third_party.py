@@ -46,6 +46,7 @@ def test_what_is_not_the_message_s_fault_is_waited_for(status: int) -> None:
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [("7", 7.0), (LATER, 86400.0), ("soon", None), ("", None), ("-1", None), ("²", None), (NEVER, None)],
+    ids=["seconds", "a date", "a word", "nothing", "a negative number", "another digit", "a date beyond all calendars"],
 )
 def test_it_says_when_to_come_back(said: str, seconds: float | None) -> None:
     made = attempt(lambda _: answer(503, {b"Retry-After": said.encode("latin-1")}), several(1))
