@@ -19,13 +19,12 @@ from messaging_api.base import Currency, Model
 from messaging_api.money import amount
 from messaging_api.topology import BillingType
 from messaging_processors.messaging.reading import read_through
-from messaging_processors.messaging.storing import changing
+from messaging_processors.messaging.storing import changing, reading
 from messaging_processors.runtime.cache import Cache
-from messaging_processors.runtime.database import DATABASE, transaction
+from messaging_processors.runtime.database import transaction
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts, tenants
-from messaging_processors.runtime.watching import require
 
 
 class Terms(Model):
@@ -73,9 +72,8 @@ class Accounts:
 
     def find(self, tenant: Tenant, account_id: AccountId) -> AccountView | None:
         """The account with its balance, from the database."""
-        require(self._health, DATABASE)
-        with transaction(self._engine) as connection:
-            row = connection.execute(_account(tenant, account_id)).one_or_none()
+        with reading(self._engine, self._health) as connection:
+            row = connection.execute(account_of(tenant, account_id)).one_or_none()
         return account_view(row) if row else None
 
     def save(self, change: AccountChange, deadline: float) -> AccountView:
@@ -100,7 +98,7 @@ class Accounts:
 
     def _told_anew(self, tenant: Tenant, account_id: AccountId) -> bool:
         with suppress(Away), transaction(self._engine) as connection:
-            row = connection.execute(_account(tenant, account_id).with_for_update()).one_or_none()
+            row = connection.execute(account_of(tenant, account_id).with_for_update()).one_or_none()
             if row is None:
                 return self._cache.drop(terms_cache_key(tenant, account_id))
             return self._tell(tenant, account_id, _terms(account_view(row)))
@@ -131,7 +129,8 @@ def _terms(view: AccountView) -> Terms:
     return Terms(billing_type=view.billing_type, currency=view.currency)
 
 
-def _account(tenant: Tenant, account_id: AccountId) -> Select[Any]:
+def account_of(tenant: Tenant, account_id: AccountId) -> Select[Any]:
+    """The account's row."""
     return select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
 
 
@@ -149,5 +148,5 @@ def _upserted(connection: Connection, change: AccountChange) -> AccountView:
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
-        raise CurrencyFixed(connection.execute(_account(change.tenant, change.id)).one().currency)
+        raise CurrencyFixed(connection.execute(account_of(change.tenant, change.id)).one().currency)
     return account_view(row)

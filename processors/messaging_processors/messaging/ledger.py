@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from messaging_api.access import Tenant
 from messaging_api.account import AccountId, EntryKind, LedgerEntry, LedgerPage
 from messaging_api.base import Currency
 from messaging_api.message import idempotent_id
 from messaging_api.money import amount
-from messaging_processors.messaging.storing import changing
-from messaging_processors.runtime.database import DATABASE, transaction
+from messaging_processors.messaging.accounts import account_of
+from messaging_processors.messaging.storing import changing, reading
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts, ledger_entries
-from messaging_processors.runtime.watching import require
 
 _LARGEST = 2**63 - 1
 
@@ -96,9 +95,8 @@ class Ledger:
 
     def page(self, tenant: Tenant, account_id: AccountId, after: int, limit: int) -> LedgerPage | None:
         """The account's entries that follow `after`, oldest first; None where there is no such account."""
-        require(self._health, DATABASE)
-        with transaction(self._engine) as connection:
-            if connection.execute(_account(tenant, account_id)).one_or_none() is None:
+        with reading(self._engine, self._health) as connection:
+            if connection.execute(account_of(tenant, account_id)).one_or_none() is None:
                 return None
             rows = connection.execute(
                 select(ledger_entries)
@@ -133,14 +131,8 @@ def _page(rows: Sequence[Row[tuple[object, ...]]], limit: int) -> LedgerPage:
     return LedgerPage(entries=entries, next=entries[-1].sequence if len(rows) > limit else None)
 
 
-def _account(tenant: Tenant, account_id: AccountId) -> Select[tuple[str, int]]:
-    return select(accounts.c.currency, accounts.c.balance_micros).where(
-        accounts.c.tenant == tenant, accounts.c.id == account_id
-    )
-
-
 def _locked(connection: Connection, top_up: TopUp) -> Row[tuple[str, int]]:
-    account = connection.execute(_account(top_up.tenant, top_up.account_id).with_for_update()).one_or_none()
+    account = connection.execute(account_of(top_up.tenant, top_up.account_id).with_for_update()).one_or_none()
     if account is None:
         raise NoSuchAccount
     return account

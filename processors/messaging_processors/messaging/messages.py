@@ -16,11 +16,10 @@ from messaging_api.message import MessageState, MessageView, message_cache_key
 from messaging_api.topology import Retention
 from messaging_processors.messaging.reading import read_through
 from messaging_processors.messaging.retention import age
+from messaging_processors.messaging.storing import reading
 from messaging_processors.runtime.cache import Cache
-from messaging_processors.runtime.database import DATABASE, transaction
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import ledger_entries, messages
-from messaging_processors.runtime.watching import require
 
 _BILLED = {
     EntryKind.CHARGE.value: MessageState.CHARGED,
@@ -47,8 +46,7 @@ class Messages:
         return read_through(self._cache, key, MessageView, lambda: self._stored(tenant, message_id), _is_remembered)
 
     def _stored(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
-        require(self._health, DATABASE)
-        with transaction(self._engine) as connection:
+        with reading(self._engine, self._health) as connection:
             row = connection.execute(_row_or_entry(tenant, message_id, self._has_its_row)).first()
         if row is None:
             return None

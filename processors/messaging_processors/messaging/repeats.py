@@ -7,12 +7,11 @@ ledger decides: a message's id is made of its key, and it is charged once.
 from sqlalchemy import Engine, select
 
 from messaging_api.message import AcceptedMessage, payload_hash
+from messaging_processors.messaging.storing import reading
 from messaging_processors.runtime.cache import Cache
-from messaging_processors.runtime.database import DATABASE, transaction
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import ledger_entries
-from messaging_processors.runtime.watching import require
 
 
 class Repeats:
@@ -39,8 +38,7 @@ class Repeats:
     def _charged(self, message: AcceptedMessage) -> str | None:
         """The payload that billing has seen; None also when the database is away."""
         try:
-            require(self._health, DATABASE)
-            with transaction(self._engine) as connection:
+            with reading(self._engine, self._health) as connection:
                 seen = select(ledger_entries.c.payload_hash).where(ledger_entries.c.id == message.id)
                 found = connection.scalar(seen)
         except Away:

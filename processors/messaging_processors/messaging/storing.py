@@ -60,6 +60,14 @@ class StoreThreads:
 
 
 @contextlib.contextmanager
+def reading(engine: Engine, health: Health) -> Iterator[Connection]:
+    """A transaction that changes nothing; raises `Away`, at once where the database is known to be."""
+    require(health, DATABASE)
+    with transaction(engine) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
 def changing(engine: Engine, health: Health, deadline: float) -> Iterator[Connection]:
     """A transaction that changes something; raises `Away` only where nothing was tried, else `ChangeUnknown`.
 

@@ -78,7 +78,7 @@ _CHANGE = text(
     " AND messages.state = ANY(CAST(:replaced AS text[]))"
     f" AND NOT (messages.possibly_sent AND news.state = '{MessageState.EXPIRED}') RETURNING messages.id, messages.state"
 )
-_UNSENT = (MessageState.ACCEPTED, MessageState.CHARGED)
+_UNSENT = (MessageState.CHARGED,)
 _NOT_TOLD_OF = (MessageState.CHARGED, MessageState.SENT)
 
 
