@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import Producer
 
 from messaging_cli import dead_letters
 from messaging_cli.commands.dlq import transactional_id
-from messaging_cli.dead_letters import dead_message_ids, replay
+from messaging_cli.dead_letters import dead_message_ids, read_letters, replay
 from messaging_cli.errors import CliError
 from messaging_cli.letters import Headers, Letter, marker
 from messaging_cli.local.process import Service
@@ -143,6 +144,16 @@ def test_only_letters_of_an_account_a_time_and_a_place_are_replayed(
     assert "replayed=1" in mtop.text(*replay_those, *places), "the other one was replayed by its time"
     assert put_back(broker) == Counter([ids[1], ids[2], ids[3], ids[4]])
     assert "is no time such as" in mtop.error(*replay_those, "--since", "yesterday")
+
+
+def test_a_time_that_is_shown_means_its_letter(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid"] * 3)
+    show = ("dlq", "show", local_run.name, "-p", PROCESSOR)
+    _, middle, oldest = mtop.json(*show)
+    at = middle["lastFailedAt"]
+    assert mtop.json(*show, "--since", at, "--until", at) == [middle]
+    part = at.replace("+", ".500+")
+    assert mtop.json(*show, "--until", part) == [oldest], "a time to the millisecond means that one"
 
 
 def test_a_dry_run_writes_nothing(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
