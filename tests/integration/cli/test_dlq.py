@@ -284,6 +284,17 @@ def test_a_commit_that_the_client_silently_repeats_ends_no_later_batch(
     assert put_back(broker) == Counter(ids)
 
 
+def test_a_server_that_is_away_is_no_lost_connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or all letters would be read anew for every batch."""
+    put_letters(broker, ["Invalid"] * 2)
+    reading = Mock(wraps=read_letters)
+    monkeypatch.setattr(dead_letters, "read_letters", reading)
+    away = [f"127.0.0.1:{port}" for port in range(1, 10)]  # the client tries some of them, in any order
+    replaying = replay(",".join([*away, broker.bootstrap]), broker.name(LETTERS), broker.name("replay"), _any, 1)
+    assert [*replaying] == [1, 1]
+    reading.assert_called_once()
+
+
 def test_a_letter_that_cannot_go_back_leaves_its_batch_where_it_is(
     mtop: Mtop, local_run: FakeRun, broker: Broker
 ) -> None:
