@@ -6,7 +6,8 @@ Promise of `replay`: each letter goes back once, however often it is run and whe
 transaction writes the record to its source and a marker beside the letter, so that neither is there without the other.
 The transactional id is always the same: a replay that begins ends what another left under way, and turns it away if it
 still runs. Only then are markers read, and up to the end that the log had by then: where a processor's own open
-transaction hides markers it is waited for.
+transaction hides markers it is waited for. After a lost connection the client may have asked twice for a commit, and
+the late request would end the producer's next transaction half-way: the replay begins anew, as another one would.
 """
 
 import time
@@ -24,6 +25,7 @@ _BATCH_BYTES = 8_000_000
 _POLL_SECONDS = 0.05
 _HIDDEN_SECONDS = 30.0
 """Longer than any transaction of ours stays open: its timeout, and the broker's round that ends it."""
+_TRANSACTION_MS = 10_000
 _BEGIN_SECONDS = 30.0
 _COMMIT_SECONDS = 10.0
 _ABORT_SECONDS = 2.0
@@ -58,20 +60,26 @@ def replay(
     batch_letters: int = BATCH_LETTERS,
 ) -> Iterator[int]:
     """Puts back what is wanted and was not put back before; yields after every batch how many it had."""
-    writer = _Writer(bootstrap, transactional_id)
-    letters = (letter for letter in read_letters(bootstrap, [topic]) if not letter.replayed and wanted(letter))
-    for batch in _batches(letters, batch_letters):
-        writer.put_back(batch)
-        yield len(batch)
+    while True:
+        writer = _Writer(bootstrap, transactional_id)
+        letters = (letter for letter in read_letters(bootstrap, [topic]) if not letter.replayed and wanted(letter))
+        for batch in _batches(letters, batch_letters):
+            writer.put_back(batch)
+            yield len(batch)
+            if writer.is_doubtful():
+                break
+        else:
+            return
 
 
 class _Writer:
-    """One replay's producer. After an error it is not used again: a fresh one of the same id has a known state."""
+    """A producer. After an error, or in doubt, it is not used again: a fresh one of the same id has a known state."""
 
     def __init__(self, bootstrap: str, transactional_id: str) -> None:
         self._bootstrap = bootstrap
         self._undelivered = ""
-        self._producer = Producer(settings(bootstrap) | _writing(transactional_id))
+        self._said = _ClientLog()
+        self._producer = Producer(settings(bootstrap) | _writing(transactional_id), logger=self._said)
         try:
             _until(_BEGIN_SECONDS, self._producer.init_transactions)
         except KafkaException as error:
@@ -89,6 +97,11 @@ class _Writer:
             if isinstance(error, KafkaException):
                 raise self._told(error) from error
             raise
+
+    def is_doubtful(self) -> bool:
+        """Whether a request may still be under way that the client has silently repeated."""
+        self._producer.poll(0)  # the client's log comes this way
+        return self._said.connection_lost
 
     def _produce(self, letter: Letter) -> None:
         self._write(letter.source.topic, letter, letter.value, letter.headers)
@@ -115,16 +128,35 @@ class _Writer:
     def _told(self, error: KafkaException) -> CliError:
         reason: KafkaError = error.args[0]
         if reason.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED):
-            return CliError("another replay of this processor began and goes on from here: see mtop dlq list")
+            return CliError(
+                "another replay of this processor began, or a batch of this one took over"
+                f" {_TRANSACTION_MS // 1000} s: run it again when no other runs, nothing is replayed twice"
+            )
         if self._undelivered:
             return CliError(f"{self._undelivered}: this batch was not replayed, see mtop dlq list")
         return CliError(f"{failed(self._bootstrap, error)}: run it again, nothing is replayed twice")
 
 
+class _ClientLog:
+    """A client's log: nothing else tells that a connection was lost while a request was under way.
+
+    It is never forgotten, for a loss like the one before is not told within 30 s.
+    """
+
+    def __init__(self) -> None:
+        self.connection_lost = False
+
+    def log(self, _level: int, _format: str, facility: str, *rest: object) -> None:
+        """As the client calls a `logging.Logger`; a connection that never came about was not lost."""
+        lost = facility == "FAIL" and "in state CONNECT" not in str(rest)
+        self.connection_lost |= lost or facility == "REQTMOUT"
+
+
 def _writing(transactional_id: str) -> dict[str, Any]:
     return {
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": 10_000,
+        "transaction.timeout.ms": _TRANSACTION_MS,
+        "log_level": 6,  # `_ClientLog` has to hear of a lost connection; it prints nothing
         "acks": "all",
         "partitioner": "murmur2_random",  # as the processors and Java producers do: a key stays in its partition
         "request.timeout.ms": 4000,

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     DEPENDENCY_UNAVAILABLE = "DependencyUnavailable"
     INVALID_RATES = "InvalidRates"
-    """A table of `tariff.ratesFrom`; its processor goes on with the configuration that it has."""
+    """A table of `tariff.ratesFrom`; its processor goes on with the prices that it has."""
     INVALID_SPEC = "InvalidSpec"
 
 

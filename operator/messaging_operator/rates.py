@@ -72,7 +72,7 @@ def _table(processor: str, source: ConfigMapKey, find: Find) -> tuple[Rate, ...]
 
 def _unreadable(processor: str, why: str, find: Find) -> Unreadable:
     in_force = _in_force(processor, find)
-    meanwhile = "it goes on with the configuration that it has" if in_force else "it is not started"
+    meanwhile = "it goes on with the prices that it has" if in_force else "it is not started"
     message = f"{processor}: tariff.ratesFrom: {why}; until then {meanwhile}"
     return Unreadable(Problem(ConditionType.PROCESSORS_READY, Reason.INVALID_RATES, message), in_force)
 

@@ -86,7 +86,7 @@ class PodState:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A table of rates that is not there or wrong; its processor goes on with the configuration that it has, if any."""
+    """A table of rates that is not there or wrong; its processor goes on with the prices that it has, if any."""
 
     problem: Problem
     in_force: BillingConfig | None

@@ -21,7 +21,7 @@ def put_letters(broker: Broker, errors: Sequence[str], processor: str = PROCESSO
         headers = (*OWN_HEADERS, ("ce_id", str(message.id).encode()))
         value, key = message.model_dump_json().encode(), message.account_id.encode()
         record = Record(broker.name("postpaid"), number % 2, 100 + number, key, value, headers)
-        at = NOW + timedelta(seconds=number)
+        at = NOW + timedelta(seconds=number, milliseconds=700)  # more than is shown of it
         letter = dead_letter(record, Failure(error, f"why {number}", at, at), broker.name(LETTERS), processor)
         broker.put(LETTERS, letter.value, letter.headers, letter.key, number % 2)
     broker.flush()

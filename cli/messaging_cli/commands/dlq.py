@@ -26,7 +26,7 @@ Processor = Annotated[str, typer.Option("--processor", "-p", help="Whose dead le
 ErrorClass = Annotated[str | None, typer.Option("--error", help="Only letters of this class of error.")]
 Key = Annotated[str | None, typer.Option("--key", help="Only letters of this key, which is the account.")]
 Since = Annotated[str | None, typer.Option("--since", help="Only what failed then or later, UTC: 2026-11-24T20:00.")]
-Until = Annotated[str | None, typer.Option("--until", help="Only what failed then or before, UTC.")]
+Until = Annotated[str | None, typer.Option("--until", help="Only what failed then or before, UTC; that second counts.")]
 Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Of the dead-letter topic.")]
 First = Annotated[int | None, typer.Option("--from", min=0, help="The first offset there, as show prints it.")]
 Last = Annotated[int | None, typer.Option("--to", min=0, help="The last offset there.")]
@@ -72,7 +72,7 @@ def show(
 ) -> None:
     """Letter by letter, the newest first."""
     running = find(name, namespace, kafka)
-    mine = Selection(processor, error, key, _moment(since), _moment(until), partition, first, last)
+    mine = Selection(processor, error, key, _moment(since), _end(until), partition, first, last)
     letters = read_letters(running.kafka, [running.reader(processor).dead_letter_topic])
     shown = (letter for letter in letters if mine(letter) and (everything or not letter.replayed))
     newest = heapq.nlargest(limit, shown, key=lambda letter: (letter.last_failed_at, letter.at))
@@ -98,7 +98,7 @@ def replay_letters(
     """Puts letters back to the topics that they came from, each of them once."""
     running = find(name, namespace, kafka)
     topic = running.reader(processor).dead_letter_topic
-    wanted = Selection(processor, error, key, _moment(since), _moment(until), partition, first, last)
+    wanted = Selection(processor, error, key, _moment(since), _end(until), partition, first, last)
     if dry_run:
         letters = read_letters(running.kafka, [topic])
         _tell_plan(letter for letter in letters if wanted(letter) and not letter.replayed)
@@ -121,6 +121,12 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError as error:
         raise CliError(f"{text!r} is no time such as 2026-11-24T20:00 or 2026-11-24T20:00:00+01:00") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _end(text: str | None) -> datetime | None:
+    """Of the second, as that is what is shown of a time, unless it says a part of it."""
+    at = _moment(text)
+    return at and at.replace(microsecond=at.microsecond or 999_999)
 
 
 def _paced(batches: Iterator[int], rate: int | None) -> Iterator[int]:

@@ -12,7 +12,7 @@ from messaging_api.processor import (
     MessagingConfig,
     SinkConfig,
 )
-from messaging_api.tariff import Rate
+from messaging_api.tariff import Rate, Tariff
 from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME, Billing, GatewayService, SecretKey, Sink, TopologySpec
 from messaging_operator.desired.topics import dead_letter_topic
 from messaging_operator.state import ProcessorImages, RateTables, TopologyKey, Unreadable
@@ -80,14 +80,21 @@ def _domain(billing: Billing) -> DomainConfig:
 
 def _billings(key: TopologyKey, spec: TopologySpec, image: str, tables: RateTables) -> Iterator[Processor]:
     for billing in spec.billing:
-        table = tables.get(billing.name, ())
-        config = table.in_force if isinstance(table, Unreadable) else billing_config(key, spec, billing, table)
-        if config:
+        if prices := _prices(billing, tables.get(billing.name, ())):
+            config = _billing_config(key, spec, billing, *prices)
             yield Processor(config, image, billing.replicas, secrets=_database(spec))
 
 
-def billing_config(key: TopologyKey, spec: TopologySpec, billing: Billing, rates: Sequence[Rate] = ()) -> BillingConfig:
-    """What a billing processor is told; `rates` is the table that its tariff refers to."""
+def _prices(billing: Billing, table: Sequence[Rate] | Unreadable) -> tuple[Tariff, Sequence[Rate]] | None:
+    """What it charges by: never a new tariff without its table; None for one that has charged by nothing so far."""
+    if not isinstance(table, Unreadable):
+        return billing.tariff, table
+    return (table.in_force.tariff, table.in_force.rates) if table.in_force else None
+
+
+def _billing_config(
+    key: TopologyKey, spec: TopologySpec, billing: Billing, tariff: Tariff, rates: Sequence[Rate]
+) -> BillingConfig:
     return BillingConfig(
         **_identity(key, billing.name),
         bootstrap_servers=spec.kafka.bootstrap_servers,
@@ -97,7 +104,7 @@ def billing_config(key: TopologyKey, spec: TopologySpec, billing: Billing, rates
         domains=[billing.domain for billing in spec.billing],
         unrouted=unrouted_inputs(spec, billing),
         output=billing.to,
-        tariff=billing.tariff,
+        tariff=tariff,
         rates=list(rates),
         dead_letter_topic=dead_letter_topic(billing),
     )

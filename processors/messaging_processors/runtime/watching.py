@@ -1,7 +1,8 @@
 """Looks after a process's dependencies in the background, so that health knows of them before a request does.
 
-Gateway and be-messaging call `watch` once a dependency. Promise: what is away is reported within `EVERY` + `PATIENCE`
-seconds, also when it is silent instead of refusing, and what is back within `EVERY`.
+Every processor calls `watch` once a dependency; of Kafka billing and sinks learn by `connection`. Promise: what is away
+is reported within `EVERY` + `PATIENCE` seconds, also when it is silent instead of refusing, and what is back within
+`EVERY`.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""Tells Redis what became of messages; `main` calls it. Best effort: it can be late, and never holds anything up."""
+"""Tells Redis what became of messages; `loop` calls it. Best effort: it can be late, and never holds anything up."""
 
 from collections.abc import Collection, Iterable
 from itertools import islice

@@ -1,24 +1,31 @@
 """Dead letters on a real Kafka: listed, shown, and put back once, whatever happens meanwhile."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import Producer
 
+from messaging_cli import dead_letters
 from messaging_cli.commands.dlq import transactional_id
-from messaging_cli.dead_letters import dead_message_ids, replay
+from messaging_cli.dead_letters import dead_message_ids, read_letters, replay
 from messaging_cli.errors import CliError
-from messaging_cli.letters import Letter
+from messaging_cli.letters import Headers, Letter, marker
+from messaging_cli.local.process import Service
 from messaging_cli.running import find
 from messaging_processors.runtime.records import Failure, Record, dead_letter
 from testkit.broker import Broker, Seen
 from testkit.charging import charged
+from testkit.kafka_proxy import Action, Api, Direction, KafkaProxy
 from testkit.letters import LETTERS, NOW, PROCESSOR, put_back, put_letters
 from testkit.local_runs import FakeRun, Mtop
 from testkit.loops import billing_pods, turn_until
 from testkit.samples import an_accepted_message
+from testkit.waiting import eventually
 
 
 def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -139,6 +146,16 @@ def test_only_letters_of_an_account_a_time_and_a_place_are_replayed(
     assert "is no time such as" in mtop.error(*replay_those, "--since", "yesterday")
 
 
+def test_a_time_that_is_shown_means_its_letter(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    put_letters(broker, ["Invalid"] * 3)
+    show = ("dlq", "show", local_run.name, "-p", PROCESSOR)
+    _, middle, oldest = mtop.json(*show)
+    at = middle["lastFailedAt"]
+    assert mtop.json(*show, "--since", at, "--until", at) == [middle]
+    part = at.replace("+", ".500+")
+    assert mtop.json(*show, "--until", part) == [oldest], "a time to the millisecond means that one"
+
+
 def test_a_dry_run_writes_nothing(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
     put_letters(broker, ["Invalid", "Unknown"])
     before = offsets(broker)
@@ -153,9 +170,11 @@ def offsets(broker: Broker) -> set[tuple[int, int]]:
     return {(record.partition, record.offset) for record in broker.everything(LETTERS, "read_uncommitted")}
 
 
-def test_a_slow_replay_puts_back_everything(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+def test_a_slow_replay_puts_back_everything_and_no_faster(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
     ids = put_letters(broker, ["Invalid"] * 5)
+    began = time.monotonic()
     assert "replayed=5" in mtop.text("dlq", "replay", local_run.name, "-p", PROCESSOR, "--rate", "2")
+    assert time.monotonic() - began >= 5 / 2
     assert put_back(broker) == Counter(ids)
 
 
@@ -215,10 +234,65 @@ def test_of_two_replays_at_a_time_the_older_is_turned_away(mtop: Mtop, local_run
     assert next(older) == 1
     younger = batches(local_run, broker)
     assert next(younger) == 1
-    with pytest.raises(CliError, match="another replay of this processor began"):
+    with pytest.raises(CliError, match="another replay of this processor began, or"):
         next(older)
     assert sum(younger) == 4
     assert put_back(broker) == Counter(ids)
+
+
+def test_a_replay_that_was_stopped_in_a_batch_is_told_to_run_again(
+    mtop: Mtop, local_run: FakeRun, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = put_letters(broker, ["Invalid"])
+
+    def stopped(letter: Letter) -> Headers:
+        eventually(lambda: broker.transaction_is_open("postpaid"))
+        eventually(lambda: not broker.transaction_is_open("postpaid"))
+        return marker(letter)
+
+    replay_all = ("dlq", "replay", local_run.name, "--processor", PROCESSOR)
+    with monkeypatch.context() as patched:
+        patched.setattr(dead_letters, "_TRANSACTION_MS", 4000)
+        patched.setattr(dead_letters, "marker", stopped)
+        assert "or a batch of this one took over 4 s: run it again" in mtop.error(*replay_all)
+    assert "replayed=1" in mtop.text(*replay_all)
+    assert put_back(broker) == Counter(ids)
+
+
+def test_a_commit_that_the_client_silently_repeats_ends_no_later_batch(
+    proxied_kafka: tuple[Service, KafkaProxy],
+) -> None:
+    """Its connection is lost, it asks again on another and says that all went well; then the first one arrives."""
+    kafka, proxy = proxied_kafka
+    broker = Broker(kafka.address)
+    broker.make_topics({LETTERS: 2, "postpaid": 2})
+    ids = put_letters(broker, ["Invalid"] * 3)
+    replaying = replay(proxy.address, broker.name(LETTERS), broker.name("replay"), _any, 1)
+    late = proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD_AND_CUT)
+    assert next(replaying) == 1
+    answer = proxy.answer_to(late)
+    end = proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    with ThreadPoolExecutor(1) as thread:
+        second = thread.submit(next, replaying)
+        eventually(lambda: end.seen)
+        late.release()
+        eventually(lambda: answer.seen)
+        assert put_back(broker).total() == 1, "the late request has ended the open transaction"
+        end.release()
+        assert second.result(30) == 1
+    assert sum(replaying) == 1
+    assert put_back(broker) == Counter(ids)
+
+
+def test_a_server_that_is_away_is_no_lost_connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or all letters would be read anew for every batch."""
+    put_letters(broker, ["Invalid"] * 2)
+    reading = Mock(wraps=read_letters)
+    monkeypatch.setattr(dead_letters, "read_letters", reading)
+    away = [f"127.0.0.1:{port}" for port in range(1, 10)]  # the client tries some of them, in any order
+    replaying = replay(",".join([*away, broker.bootstrap]), broker.name(LETTERS), broker.name("replay"), _any, 1)
+    assert [*replaying] == [1, 1]
+    reading.assert_called_once()
 
 
 def test_a_letter_that_cannot_go_back_leaves_its_batch_where_it_is(

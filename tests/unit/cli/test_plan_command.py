@@ -271,4 +271,4 @@ def test_rates_that_are_nowhere_are_refused_in_the_plan(world: World, file: Path
     assert run(["plan", "-f", referring(file)]) == 2
     said = " ".join(capsys.readouterr().out.split())
     assert "Refused: billing-marketing: tariff.ratesFrom: ConfigMap rates is not there: create it" in said
-    assert "until then it goes on with the configuration that it has" in said
+    assert "until then it goes on with the prices that it has" in said

@@ -49,10 +49,15 @@ def world() -> World:
     return world
 
 
-def rates_in_force(world: World) -> dict[str, str]:
-    """As a pod of the Deployment would read them."""
+def configuration(world: World) -> dict[str, Any]:
+    """As a pod of the Deployment would read it."""
     config = world.cluster.objects[configuration_of(world.cluster.objects[READER])]
-    return {rate["prefix"]: rate["perSegment"] for rate in json.loads(config["data"][CONFIG_FILE])["rates"]}
+    found: dict[str, Any] = json.loads(config["data"][CONFIG_FILE])
+    return found
+
+
+def rates_in_force(world: World) -> dict[str, str]:
+    return {rate["prefix"]: rate["perSegment"] for rate in configuration(world)["rates"]}
 
 
 def test_the_table_is_part_of_its_processor_s_configuration(world: World) -> None:
@@ -79,7 +84,7 @@ def test_a_bad_table_changes_nothing_and_is_told_until_it_is_good(world: World) 
     status, reason, message = world.cluster.condition(ConditionType.PROCESSORS_READY)
     assert (status, reason) == ("False", Reason.INVALID_RATES)
     assert message.startswith(SAID)
-    assert message.endswith("; until then it goes on with the configuration that it has")
+    assert message.endswith("; until then it goes on with the prices that it has")
     assert world.cluster.condition(ConditionType.STALLED)[:2] == ("True", Reason.INVALID_RATES)
     assert world.cluster.events == [("Warning", "InvalidRates", message)]
     run(world)
@@ -90,7 +95,7 @@ def test_a_bad_table_changes_nothing_and_is_told_until_it_is_good(world: World) 
 
 
 def test_a_bad_table_keeps_no_other_price_half_changed_and_holds_up_nothing_else(world: World) -> None:
-    """The tariff beside the table is part of the same configuration; replicas and other processors are not."""
+    """The tariff beside the table belongs to the same prices; replicas and other processors do not."""
     spec = referring()
     spec["billing"][0] |= {"replicas": 3}
     spec["billing"][0]["tariff"]["freeSegments"] = 7
@@ -102,6 +107,19 @@ def test_a_bad_table_keeps_no_other_price_half_changed_and_holds_up_nothing_else
     assert world.cluster.objects[READER]["spec"]["replicas"] == 3
     assert world.cluster.objects[ObjectKey("Deployment", "marketing")]["spec"]["replicas"] == 2
     assert configuration_of(world.cluster.objects[READER]) == before
+
+
+def test_beside_a_bad_table_a_new_domain_is_known_at_the_old_prices(world: World) -> None:
+    """Or its messages would be dead letters of the one processor that knows nothing of it."""
+    before = configuration(world)
+    spec = referring()
+    spec["billing"][0]["tariff"]["perSegment"] = "0.5"
+    spec["billing"].insert(0, {**spec["billing"][1], "name": "billing-news", "domain": "news", "from": ["prepaid"]})
+    world.cluster.resource["spec"] = spec
+    put_table(world, BAD)
+    run(world)
+    assert "news" in configuration(world)["domains"]
+    assert configuration(world) == before | {"domains": configuration(world)["domains"], "unrouted": ["postpaid"]}
 
 
 def test_without_its_table_a_new_processor_is_not_started_and_all_others_are() -> None:
