@@ -32,7 +32,6 @@ ABORT_SECONDS = 2.0
 _GRACE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _PURGE_SECONDS = 1.0
-_CONNECTION_LOST = ("FAIL", "REQTMOUT")
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
 
@@ -88,7 +87,6 @@ class TransactionalWriter:
         group: object,
         deadline: float,
     ) -> None:
-        self._said.connection_lost = False
         producer.begin_transaction()
         for record in records:
             producer.produce(
@@ -106,6 +104,7 @@ class TransactionalWriter:
             settings = self._connection.settings() | PRODUCER_SETTINGS
             settings |= {"transactional.id": self._transactional_id, "transaction.timeout.ms": TRANSACTION_MS}
             settings |= {"log.connection.close": True}
+            self._said = _ClientLog()
             self._producer = Producer(settings, logger=self._said)
             self._initialised = False
             self._stranded_at = time.monotonic() + STRANDED_SECONDS
@@ -148,14 +147,19 @@ class TransactionalWriter:
 
 
 class _ClientLog:
-    """A client's log, passed on; nothing else tells that a connection was lost while a request was under way."""
+    """A client's log, passed on; nothing else tells that a connection was lost while a request was under way.
+
+    It is never forgotten, for a loss like the one before is not told within 30 s. A connection that never came about
+    was not lost.
+    """
 
     def __init__(self) -> None:
         self.connection_lost = False
 
     def log(self, level: int, text: str, facility: str, *rest: object) -> None:
         """As the client calls a `logging.Logger`: what happened is one word, the facility."""
-        self.connection_lost |= facility in _CONNECTION_LOST
+        lost = facility == "FAIL" and "in state CONNECT" not in str(rest)
+        self.connection_lost |= lost or facility == "REQTMOUT"
         LIBRARY_LOG.log(level, text, facility, *rest)
 
 
