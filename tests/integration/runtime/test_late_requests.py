@@ -78,7 +78,7 @@ def arrives_in_the_next_transaction(world: World, late: Rule) -> Rule:
 
 
 def test_a_commit_that_was_given_up_ends_no_later_transaction(world: World) -> None:
-    """Its own transaction it may have ended: the client asks again by itself, and where that was in time nobody knows."""
+    """Its own transaction it may have ended: the client asks again by itself, and whether in time nobody knows."""
     late = world.proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
     with pytest.raises(NotCommitted):
         world.write(b"first", 10)
