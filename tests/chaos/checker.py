@@ -12,6 +12,7 @@ from chaos.violations import Check, Violation
 CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.LOST: acceptance.lost,
     Check.BOTH: acceptance.both,
+    Check.CAUSES: acceptance.causes,
     Check.WRONG_ID: acceptance.wrong_id,
     Check.GHOST: acceptance.ghosts,
     Check.ENTRIES: acceptance.entries,
@@ -28,6 +29,8 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.REVERSALS: money.reversals,
     Check.REPEATED: topics.repeated,
     Check.LETTERS: topics.letters,
+    Check.BURIED: topics.buried,
+    Check.REPLAYS: topics.replays,
     Check.OFFSETS: topics.offsets,
     Check.TRANSACTIONS: topics.transactions,
     Check.ERRORS: logs.errors,

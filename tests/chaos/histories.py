@@ -35,6 +35,11 @@ def an_id(number: int) -> UUID:
     return UUID(int=number)
 
 
+def a_letter(number: int, processor: str, error: str = "Refused", ours: int = 0) -> Letter:
+    """Of what the third party refused; `ours` is the number in its topic, the message's own unless told."""
+    return Letter((f"{processor}.dlq", 0, ours or number), processor, error, _at(number), an_id(number))
+
+
 @dataclass
 class History:
     """What happens to the accounts of one world, one thing after the other; `seen` is the whole."""
@@ -83,26 +88,30 @@ class History:
         self._enter(charge)
         self._has_an_end()
 
-    def put_aside_by_billing(self, number: int, account: str) -> None:
-        """A dead letter instead of a decision."""
-        self._add(sendings=self._sending(number, account, "marketing", ONE_SEGMENT))
-        self._add(
-            letters=Letter(
-                ("billing.dlq", 0, number), "billing-marketing", "UnknownAccount", _at(number), an_id(number)
-            )
-        )
-
-    def put_aside_by_sink(self, number: int) -> None:
+    def put_aside(self, number: int) -> None:
         """What was charged is refused by the third party, and paid back."""
         charge = next(entry for entry in self.seen.entries if entry.message_id == an_id(number))
-        calls = tuple(replace(call, effective=call.effective and call.key != an_id(number)) for call in self.seen.calls)
+        calls = tuple(
+            replace(call, effective=False, refused=True) if call.key == an_id(number) else call
+            for call in self.seen.calls
+        )
         rows = tuple(
             replace(row, state=MessageState.DEAD_LETTERED) if row.id == an_id(number) else row for row in self.seen.rows
         )
         self.seen = replace(self.seen, calls=calls, rows=rows)
-        self._add(letters=Letter(("marketing.dlq", 0, number), "marketing", "Refused", _at(number), an_id(number)))
+        self._add(letters=a_letter(number, "marketing"))
         reversal = uuid5(an_id(number), "reversal")
         self._enter(Entry(reversal, 0, charge.account, EntryKind.REVERSAL, -charge.amount, 0, an_id(number)))
+
+    def put_back(self, number: int, domain: str) -> None:
+        """What the third party refused at first was sent when its letter was put back."""
+        effect = next(call for call in self.seen.calls if call.key == an_id(number))
+        calls = replace(effect, effective=False, refused=True), *self.seen.calls
+        self.seen = replace(self.seen, calls=calls)
+        billed = next(one for one in self.seen.billed if one.id == an_id(number))
+        letter = a_letter(number, domain)
+        again = replace(billed, place=(domain, 1, number), replayed=True)
+        self._add(letters=letter, markers=letter.place, billed=again)
 
     def _message(
         self,
@@ -147,18 +156,19 @@ def _at(offset: int) -> Place:
 
 
 def a_good_world() -> Observed:
-    """A prepaid account that runs dry, a postpaid one at its limit, a message in vain, a dead letter, two late ones."""
+    """A prepaid account that runs dry, a postpaid one at its limit, two dead letters, one put back, two late ones."""
     history = History()
     history.account("prepaid-1", BillingType.PREPAID)
-    history.account("postpaid-1", BillingType.POSTPAID, credit_limit=50_000)
+    history.account("postpaid-1", BillingType.POSTPAID, credit_limit=70_000)
     history.top_up(1, "prepaid-1", 20_000)
     history.charged(2, "prepaid-1", "marketing", TWO_SEGMENTS, price=1_000, free=2, segments=2)
     history.charged(3, "prepaid-1", "marketing", TWO_SEGMENTS, price=8_500, free=1, segments=2)
     history.refused(4, "prepaid-1", THREE_SEGMENTS)
-    history.put_aside_by_sink(3)
+    history.put_aside(3)
     history.charged(5, "prepaid-1", "marketing", ONE_SEGMENT, price=8_500, free=0, segments=1)
     history.charged(6, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
-    history.put_aside_by_billing(7, "postpaid-1")
+    history.charged(7, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
+    history.put_back(7, "authentication")
     history.expired(8, "postpaid-1")
     history.expired_at_sink(9, "postpaid-1")
     return history.seen

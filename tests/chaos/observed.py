@@ -103,11 +103,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Call:
-    """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for."""
+    """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for.
+
+    `refused` where it said that it never will.
+    """
 
     key: UUID
     body: str
     effective: bool
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ class Letter:
     error: str
     source: Place
     id: UUID | None = None
+
+    @property
+    def by_billing(self) -> bool:
+        """Else by a sink."""
+        return self.processor.startswith("billing")
 
 
 @dataclass(frozen=True)
@@ -162,8 +171,8 @@ class Observed:
     calls: tuple[Call, ...] = ()
     billed: tuple[Billed, ...] = ()
     letters: tuple[Letter, ...] = ()
-    replayed: frozenset[Place] = frozenset()
-    """Letters that were put back."""
+    markers: tuple[Place, ...] = ()
+    """The letter of each record that says that it was put back."""
     inputs: tuple[UUID, ...] = ()
     """The ids on the accepted topics; a retry that came through twice is there twice."""
     progress: tuple[Progress, ...] = ()
@@ -175,3 +184,8 @@ class Observed:
     def decisions(self) -> tuple[Entry, ...]:
         """The entries that billing made of messages."""
         return tuple(entry for entry in self.entries if entry.kind in DECISIONS)
+
+    @property
+    def replayed(self) -> frozenset[Place]:
+        """Letters that were put back."""
+        return frozenset(self.markers)

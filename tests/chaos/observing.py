@@ -13,9 +13,13 @@ from chaos.world import World
 from messaging_api.account import EntryKind
 from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, DeadLetterHeader, MessageState
 from messaging_api.topology import BillingType
+from messaging_cli.local.third_party import Record
 from messaging_processors.runtime.schema import accounts, ledger_entries, messages
 from testkit.broker import Seen
 from testkit.waiting import must_answer
+
+_REFUSED = 422
+"""What faults let the third party answer where no repetition helps."""
 
 
 def observe(world: World) -> Observed:
@@ -27,10 +31,10 @@ def observe(world: World) -> Observed:
         sendings=world.journal.sendings(),
         payments=world.journal.payments(),
         **_stored(world),
-        calls=tuple(Call(UUID(one.id), one.body, one.status < 300) for one in list(world.third_party.records)),
+        calls=tuple(map(_call, list(world.third_party.records))),
         billed=tuple(_billed(record) for record in billed if _header(record, TYPE_HEADER) != RECEIPT_TYPE),
         letters=tuple(_letter(record) for record in letters if record.value is not None),
-        replayed=frozenset(_replayed(record) for record in letters if record.value is None),
+        markers=tuple(_replayed(record) for record in letters if record.value is None),
         inputs=tuple(found for record in inputs if (found := _id(record))),
         progress=tuple(_progress(world, [*billed, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
@@ -76,6 +80,10 @@ def _entry(row: sa.Row[Any]) -> Entry:
 
 def _row(row: sa.Row[Any]) -> Row:
     return Row(row.id, row.account_id, row.domain, MessageState(row.state), row.amount_micros, row.accepted_at)
+
+
+def _call(record: Record) -> Call:
+    return Call(UUID(record.id), record.body, effective=record.status < 300, refused=record.status == _REFUSED)
 
 
 def _billed(record: Seen) -> Billed:

@@ -8,8 +8,9 @@ from enum import StrEnum
 class Check(StrEnum):
     """The promises, each of which the checker can see broken."""
 
-    LOST = "what was accepted is in the ledger or a dead letter"
+    LOST = "what was accepted is in the ledger"
     BOTH = "what billing put aside is not in the ledger"
+    CAUSES = "what is put aside was refused by the third party"
     WRONG_ID = "the answered id is the key's"
     GHOST = "what was refused or never sent is nowhere"
     ENTRIES = "a message has one decision at most"
@@ -26,6 +27,8 @@ class Check(StrEnum):
     REVERSALS = "what was charged in vain is paid back once, where the tariff says so"
     REPEATED = "no topic has a message twice"
     LETTERS = "billing puts a record aside once"
+    BURIED = "a message is dead-lettered where its letter waits"
+    REPLAYS = "a letter is put back once, and marked once"
     OFFSETS = "everything was read to its end"
     TRANSACTIONS = "no transaction is open"
     ERRORS = "no processor met what nobody expected"

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from uuid import UUID
 
-from chaos.observed import Letter, Observed, Outcome
+from chaos.observed import Observed, Outcome
 from chaos.violations import Check, Violation, each
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
 
 CONFLICT = "IdempotencyConflict"
+_REFUSED = "Refused"
 _ENDS = {
     EntryKind.REFUSAL: {MessageState.REFUSED},
     EntryKind.EXPIRY: {MessageState.EXPIRED},
@@ -24,8 +25,8 @@ _ENDS = {
 
 
 def lost(world: Observed) -> Iterator[Violation]:
-    """I1, first half."""
-    found = _decided(world) | _put_aside(world)
+    """I1, first half: nothing in the load is a reason to put it aside instead."""
+    found = _decided(world)
     missing = [sending for sending in world.sendings if sending.outcome is Outcome.OK and sending.id not in found]
     return each(Check.LOST, missing)
 
@@ -33,8 +34,15 @@ def lost(world: Observed) -> Iterator[Violation]:
 def both(world: Observed) -> Iterator[Violation]:
     """I1, second half. A conflict is another payload under the id of a message that was charged."""
     decided = _decided(world)
-    final = (letter for letter in _by_billing(world) if letter.error != CONFLICT and letter.place not in world.replayed)
+    final = (letter for letter in world.letters if letter.by_billing and letter.error != CONFLICT)
     return each(Check.BOTH, (letter for letter in final if letter.id in decided))
+
+
+def causes(world: Observed) -> Iterator[Violation]:
+    """A store that is away is none, and the load asks for nothing that could not be charged."""
+    refused = {call.key for call in world.calls if call.refused}
+    uncaused = (one for one in world.letters if one.by_billing or one.error != _REFUSED or one.id not in refused)
+    return each(Check.CAUSES, uncaused)
 
 
 def wrong_id(world: Observed) -> Iterator[Violation]:
@@ -79,11 +87,3 @@ def expiries(world: Observed) -> Iterator[Violation]:
 
 def _decided(world: Observed) -> set[UUID]:
     return {entry.message_id for entry in world.decisions if entry.message_id}
-
-
-def _put_aside(world: Observed) -> set[UUID]:
-    return {letter.id for letter in world.letters if letter.id}
-
-
-def _by_billing(world: Observed) -> list[Letter]:
-    return [letter for letter in world.letters if letter.processor.startswith("billing")]
