@@ -25,6 +25,7 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.PAYMENTS: money.payments,
     Check.BALANCES: money.balances,
     Check.PRICES: money.prices,
+    Check.TOLD: money.told,
     Check.LIMITS: money.limits,
     Check.REVERSALS: money.reversals,
     Check.REPEATED: topics.repeated,

@@ -1,7 +1,7 @@
 """A world in which every promise was kept, made by hand, for tests of the checker to break."""
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -22,10 +22,12 @@ from chaos.observed import (
 )
 from chaos.tariffs import MARK
 from messaging_api.account import EntryKind
-from messaging_api.message import BillingOutcome, MessageState
+from messaging_api.message import MessageState
 from messaging_api.topology import BillingType
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+AN_END = timedelta(seconds=3)
+"""After that everything is done, or too late."""
 ONE_SEGMENT = MARK
 TWO_SEGMENTS = MARK + "a" * 158
 THREE_SEGMENTS = MARK + "a" * 304
@@ -62,28 +64,26 @@ class History:
 
     def charged(self, number: int, account: str, domain: str, body: str, price: int, free: int, segments: int) -> None:
         """Sent, and its answer was 202."""
-        self._message(number, account, domain, body, BillingOutcome.CHARGED, MessageState.SENT, price)
+        self._message(number, account, domain, body, MessageState.SENT, price)
         charge = Entry(an_id(number), 0, account, EntryKind.CHARGE, -price, 0, an_id(number), domain, segments, free)
         self._enter(replace(charge, refundable=domain == "marketing"))
         self._add(calls=Call(an_id(number), f"body of {number}", effective=True))
 
     def refused(self, number: int, account: str, body: str) -> None:
         """For want of money."""
-        self._message(number, account, "marketing", body, BillingOutcome.REFUSED, MessageState.REFUSED, 0)
+        self._message(number, account, "marketing", body, MessageState.REFUSED, 0)
         entry = Entry(an_id(number), 0, account, EntryKind.REFUSAL, 0, 0, an_id(number), "marketing")
         self._enter(replace(entry, reason="InsufficientBalance"))
 
     def expired(self, number: int, account: str) -> None:
         """Before billing took it."""
-        self._message(number, account, "marketing", ONE_SEGMENT, BillingOutcome.EXPIRED, MessageState.EXPIRED, 0)
+        self._message(number, account, "marketing", ONE_SEGMENT, MessageState.EXPIRED, 0)
         self._enter(Entry(an_id(number), 0, account, EntryKind.EXPIRY, 0, 0, an_id(number), "marketing"))
         self._has_an_end()
 
     def expired_at_sink(self, number: int, account: str) -> None:
         """Charged, and not paid back, for its tariff does not say so."""
-        self._message(
-            number, account, "authentication", ONE_SEGMENT, BillingOutcome.CHARGED, MessageState.EXPIRED, 20_000
-        )
+        self._message(number, account, "authentication", ONE_SEGMENT, MessageState.EXPIRED, 20_000)
         charge = Entry(an_id(number), 0, account, EntryKind.CHARGE, -20_000, 0, an_id(number), "authentication", 1)
         self._enter(charge)
         self._has_an_end()
@@ -119,18 +119,17 @@ class History:
         account: str,
         domain: str,
         body: str,
-        outcome: BillingOutcome,
         state: MessageState,
         price: int,
     ) -> None:
         self._add(sendings=self._sending(number, account, domain, body), inputs=an_id(number))
-        self._add(billed=Billed((domain, 0, number), an_id(number), outcome.event_type))
-        self._add(rows=Row(an_id(number), account, domain, state, price, NOON))
+        self._add(billed=Billed((domain, 0, number), an_id(number), price))
+        self._add(rows=Row(an_id(number), account, domain, state, price, NOON, NOON + AN_END))
 
     def _has_an_end(self) -> None:
         """The newest message."""
         *others, newest = self.seen.sendings
-        self.seen = replace(self.seen, sendings=(*others, replace(newest, valid_for="3s")))
+        self.seen = replace(self.seen, sendings=(*others, replace(newest, valid_for=f"{AN_END.seconds}s")))
 
     def _sending(self, number: int, account: str, domain: str, body: str) -> Sending:
         key = f"load-key-{number}"
@@ -139,7 +138,8 @@ class History:
     def _enter(self, entry: Entry) -> None:
         self._balances[entry.account] += entry.amount
         balance = self._balances[entry.account]
-        self._add(entries=replace(entry, sequence=len(self.seen.entries), balance=balance, source=_at(entry.sequence)))
+        entered = replace(entry, balance=balance, source=_at(entry.sequence), recorded_at=NOON + AN_END)
+        self._add(entries=replace(entered, sequence=len(self.seen.entries)))
         accounts = tuple(
             replace(account, balance=balance) if account.id == entry.account else account
             for account in self.seen.accounts

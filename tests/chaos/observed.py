@@ -87,6 +87,7 @@ class Entry:
     refundable: bool = False
     reason: str = ""
     source: Place | None = None
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Row:
     state: MessageState
     amount: int
     accepted_at: datetime
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Billed:
-    """A record of a domain topic."""
+    """A record of a domain topic; `amount` is what it says that the message cost."""
 
     place: Place
     id: UUID
-    type: str
+    amount: int
     replayed: bool = False
 
 

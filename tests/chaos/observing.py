@@ -12,6 +12,7 @@ from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
 from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, DeadLetterHeader, MessageState
+from messaging_api.money import micros
 from messaging_api.topology import BillingType
 from messaging_cli.local.third_party import Record
 from messaging_processors.runtime.schema import accounts, ledger_entries, messages
@@ -75,11 +76,13 @@ def _entry(row: sa.Row[Any]) -> Entry:
         refundable=bool(row.refundable),
         reason=row.reason,
         source=(row.source_topic, row.source_partition, row.source_offset) if row.source_topic else None,
+        recorded_at=row.recorded_at,
     )
 
 
 def _row(row: sa.Row[Any]) -> Row:
-    return Row(row.id, row.account_id, row.domain, MessageState(row.state), row.amount_micros, row.accepted_at)
+    state = MessageState(row.state)
+    return Row(row.id, row.account_id, row.domain, state, row.amount_micros, row.accepted_at, row.updated_at)
 
 
 def _call(record: Record) -> Call:
@@ -87,8 +90,9 @@ def _call(record: Record) -> Call:
 
 
 def _billed(record: Seen) -> Billed:
+    billed = json.loads(record.value or b"")
     replayed = _header(record, DeadLetterHeader.ATTEMPTS) != ""
-    return Billed(_place(record), UUID(json.loads(record.value or b"")["id"]), _header(record, TYPE_HEADER), replayed)
+    return Billed(_place(record), UUID(billed["id"]), micros(billed["charge"]["amount"]), replayed)
 
 
 def _letter(record: Seen) -> Letter:

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
-from chaos.histories import THREE_SEGMENTS, a_good_world, a_letter, an_id
+from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, an_id
 from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress
 from chaos.violations import Check
 from messaging_api.account import EntryKind
@@ -79,7 +79,7 @@ def later_in_the_ledger(world: Observed) -> Observed:
 LINE = LogLine("sink", '{"event": "%s", "level": "%s"}')
 NEVER_CHARGED = a_letter(98, "billing-marketing", "OperationalError")
 PUT_BACK = a_letter(7, "authentication")
-PUT_BACK_AGAIN = Billed(("authentication", 2, 0), an_id(7), "charged", replayed=True)
+PUT_BACK_AGAIN = Billed(("authentication", 2, 0), an_id(7), 20_000, replayed=True)
 STRANGE = Entry(an_id(99), 99, "prepaid-1", EntryKind.TOP_UP, 0, 10_500)
 BREAKS: dict[str, tuple[Check, Break]] = {
     "an acknowledged message is nowhere": (Check.LOST, accepted(98)),
@@ -112,6 +112,8 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "a message is left charged": (Check.ROWS, changed("rows", 4, state=MessageState.CHARGED)),
     "what may always be charged is late for billing": (Check.EXPIRIES, changed("sendings", 8, valid_for="")),
     "what may always be sent is late for the sink": (Check.EXPIRIES, changed("sendings", 9, valid_for="")),
+    "billing gives up what has time": (Check.EXPIRIES, changed("entries", 8, recorded_at=NOON + AN_END / 2)),
+    "a sink gives up what has time": (Check.EXPIRIES, changed("rows", 9, updated_at=NOON + AN_END / 2)),
     "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4))),
     "a sent message never arrived": (Check.EFFECTS, changed("calls", 6, effective=False)),
     "one key asks for two things": (Check.KEYS, with_("calls", Call(an_id(2), "another", effective=False))),
@@ -129,6 +131,9 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     ),
     "a running balance is wrong": (Check.BALANCES, changed("entries", 5, balance=11_000)),
     "a charge is not the price": (Check.PRICES, changed("entries", 2, segments=1)),
+    "a row tells another price": (Check.TOLD, changed("rows", 6, amount=20_001)),
+    "an outcome tells another price": (Check.TOLD, changed("billed", 6, amount=20_001)),
+    "what was refused is said to have cost something": (Check.TOLD, changed("rows", 4, amount=1)),
     "a refusal of somebody who could pay": (Check.LIMITS, changed("sendings", 4, body="Zq7")),
     "a refusal for a strange reason": (Check.LIMITS, changed("entries", 4, reason="Whim")),
     "credit beyond the limit": (
@@ -139,7 +144,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "what was sent is paid back": (Check.REVERSALS, changed("rows", 3, state=MessageState.SENT)),
     "a domain topic has a message twice": (
         Check.REPEATED,
-        with_("billed", Billed(("marketing", 1, 0), an_id(2), "charged")),
+        with_("billed", Billed(("marketing", 1, 0), an_id(2), 1_000)),
     ),
     "a record is put aside twice": (
         Check.LETTERS,

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID
 
 from chaos.observed import Observed, Outcome
 from chaos.violations import Check, Violation, each
 from messaging_api.account import EntryKind
+from messaging_api.base import seconds
 from messaging_api.message import MessageState
 
 CONFLICT = "IdempotencyConflict"
 _REFUSED = "Refused"
+_CLOCKS_APART = timedelta(seconds=1)
 _ENDS = {
     EntryKind.REFUSAL: {MessageState.REFUSED},
     EntryKind.EXPIRY: {MessageState.EXPIRED},
@@ -75,14 +78,13 @@ def rows(world: Observed) -> Iterator[Violation]:
 
 
 def expiries(world: Observed) -> Iterator[Violation]:
-    """Neither billing nor a sink gives up what may always be sent."""
-    endless = {sending.id for sending in world.sendings if not sending.valid_for}
-    yield from each(
-        Check.EXPIRIES, (one for one in world.decisions if one.kind is EntryKind.EXPIRY and one.id in endless)
-    )
-    yield from each(
-        Check.EXPIRIES, (row for row in world.rows if row.state is MessageState.EXPIRED and row.id in endless)
-    )
+    """Neither billing nor a sink gives up what may still be sent."""
+    lasts = {sending.id: seconds(sending.valid_for) for sending in world.sendings if sending.valid_for}
+    ends = {row.id: row.accepted_at + timedelta(seconds=lasts[row.id]) for row in world.rows if row.id in lasts}
+    expired = [(one.id, one.recorded_at) for one in world.decisions if one.kind is EntryKind.EXPIRY]
+    expired += [(row.id, row.updated_at) for row in world.rows if row.state is MessageState.EXPIRED]
+    early = ((key, at) for key, at in expired if key not in ends or not at or at < ends[key] - _CLOCKS_APART)
+    yield from each(Check.EXPIRIES, (f"{key}: at {at}, may be sent until {ends.get(key)}" for key, at in early))
 
 
 def _decided(world: Observed) -> set[UUID]:
