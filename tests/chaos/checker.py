@@ -18,6 +18,7 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.ENTRIES: acceptance.entries,
     Check.ROWS: acceptance.rows,
     Check.EXPIRIES: acceptance.expiries,
+    Check.REMEMBERED: acceptance.remembered,
     Check.EFFECTS: delivery.effects,
     Check.KEYS: delivery.keys,
     Check.LEDGER_ORDER: delivery.ledger_order,

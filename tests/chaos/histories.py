@@ -1,8 +1,9 @@
 """A world in which every promise was kept, made by hand, for tests of the checker to break."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from chaos.observed import (
@@ -17,6 +18,7 @@ from chaos.observed import (
     Payment,
     Place,
     Progress,
+    Remembered,
     Row,
     Sending,
 )
@@ -26,6 +28,7 @@ from messaging_api.message import MessageState
 from messaging_api.topology import BillingType
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+Kept = TypeVar("Kept", Row, Remembered)
 AN_END = timedelta(seconds=3)
 """After that everything is done, or too late."""
 ONE_SEGMENT = MARK
@@ -95,10 +98,8 @@ class History:
             replace(call, effective=False, refused=True) if call.key == an_id(number) else call
             for call in self.seen.calls
         )
-        rows = tuple(
-            replace(row, state=MessageState.DEAD_LETTERED) if row.id == an_id(number) else row for row in self.seen.rows
-        )
-        self.seen = replace(self.seen, calls=calls, rows=rows)
+        self.seen = replace(self.seen, calls=calls, rows=_dead(number, self.seen.rows))
+        self.seen = replace(self.seen, remembered=_dead(number, self.seen.remembered))
         self._add(letters=a_letter(number, "marketing"))
         reversal = uuid5(an_id(number), "reversal")
         self._enter(Entry(reversal, 0, charge.account, EntryKind.REVERSAL, -charge.amount, 0, an_id(number)))
@@ -125,6 +126,7 @@ class History:
         self._add(sendings=self._sending(number, account, domain, body), inputs=an_id(number))
         self._add(billed=Billed((domain, 0, number), an_id(number), price))
         self._add(rows=Row(an_id(number), account, domain, state, price, NOON, NOON + AN_END))
+        self._add(remembered=Remembered(an_id(number), state))
 
     def _has_an_end(self) -> None:
         """The newest message."""
@@ -149,6 +151,11 @@ class History:
     def _add(self, **things: object) -> None:
         added: dict[str, Any] = {name: (*getattr(self.seen, name), thing) for name, thing in things.items()}
         self.seen = replace(self.seen, **added)
+
+
+def _dead(number: int, things: Iterable[Kept]) -> tuple[Kept, ...]:
+    """One of them."""
+    return tuple(replace(one, state=MessageState.DEAD_LETTERED) if one.id == an_id(number) else one for one in things)
 
 
 def _at(offset: int) -> Place:

@@ -104,6 +104,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Remembered:
+    """What Redis holds of a message."""
+
+    id: UUID
+    state: MessageState
+
+
+@dataclass(frozen=True)
 class Call:
     """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for.
 
@@ -170,6 +178,7 @@ class Observed:
     accounts: tuple[Account, ...] = ()
     entries: tuple[Entry, ...] = ()
     rows: tuple[Row, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
     calls: tuple[Call, ...] = ()
     billed: tuple[Billed, ...] = ()
     letters: tuple[Letter, ...] = ()

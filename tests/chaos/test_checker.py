@@ -66,6 +66,11 @@ def all_of(*breaks: Break) -> Break:
     return lambda world: reduce(lambda broken, one: one(broken), breaks, world)
 
 
+def ends_as(number: int, state: MessageState) -> Break:
+    """In the database and in Redis."""
+    return all_of(changed("rows", number, state=state), changed("remembered", number, state=state))
+
+
 def accepted(number: int, outcome: Outcome = Outcome.OK) -> Break:
     """A message more, of which nothing but its request is known."""
     return lambda world: with_("sendings", replace(world.sendings[0], id=an_id(number), outcome=outcome))(world)
@@ -109,11 +114,12 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     ),
     "a charged message has no row": (Check.ROWS, without("rows", 6)),
     "a message has two rows": (Check.ROWS, twice("rows", 6)),
-    "a message is left charged": (Check.ROWS, changed("rows", 4, state=MessageState.CHARGED)),
+    "a message is left charged": (Check.ROWS, ends_as(4, MessageState.CHARGED)),
     "what may always be charged is late for billing": (Check.EXPIRIES, changed("sendings", 8, valid_for="")),
     "what may always be sent is late for the sink": (Check.EXPIRIES, changed("sendings", 9, valid_for="")),
     "billing gives up what has time": (Check.EXPIRIES, changed("entries", 8, recorded_at=NOON + AN_END / 2)),
     "a sink gives up what has time": (Check.EXPIRIES, changed("rows", 9, updated_at=NOON + AN_END / 2)),
+    "Redis is behind the row": (Check.REMEMBERED, changed("remembered", 6, state=MessageState.CHARGED)),
     "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4))),
     "a sent message never arrived": (Check.EFFECTS, changed("calls", 6, effective=False)),
     "one key asks for two things": (Check.KEYS, with_("calls", Call(an_id(2), "another", effective=False))),
@@ -140,8 +146,8 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         Check.LIMITS,
         lambda world: replace(world, accounts=tuple(replace(one, credit_limit=19_999) for one in world.accounts)),
     ),
-    "a charge in vain is kept": (Check.REVERSALS, changed("rows", 5, state=MessageState.FAILED)),
-    "what was sent is paid back": (Check.REVERSALS, changed("rows", 3, state=MessageState.SENT)),
+    "a charge in vain is kept": (Check.REVERSALS, ends_as(5, MessageState.FAILED)),
+    "what was sent is paid back": (Check.REVERSALS, ends_as(3, MessageState.SENT)),
     "a domain topic has a message twice": (
         Check.REPEATED,
         with_("billed", Billed(("marketing", 1, 0), an_id(2), 1_000)),
@@ -157,7 +163,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     ),
     "what was put back, and not paid back, is not sent": (
         Check.BURIED,
-        all_of(changed("rows", 7, state=MessageState.DEAD_LETTERED), changed("calls", 7, effective=False)),
+        all_of(ends_as(7, MessageState.DEAD_LETTERED), changed("calls", 7, effective=False)),
     ),
     "a letter is put back twice": (Check.REPLAYS, with_("billed", PUT_BACK_AGAIN)),
     "a letter is marked twice": (Check.REPLAYS, with_("markers", PUT_BACK.place)),

@@ -16,6 +16,7 @@ class Check(StrEnum):
     ENTRIES = "a message has one decision at most"
     ROWS = "a decision has exactly one row, in a state that is its own"
     EXPIRIES = "only a message that has an end expires, and not before"
+    REMEMBERED = "Redis has no other state than the row"
     EFFECTS = "the third party did what the rows say, and nothing else"
     KEYS = "one key asks for one thing"
     LEDGER_ORDER = "the ledger has an account's messages in their order"

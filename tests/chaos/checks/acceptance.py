@@ -87,5 +87,12 @@ def expiries(world: Observed) -> Iterator[Violation]:
     yield from each(Check.EXPIRIES, (f"{key}: at {at}, may be sent until {ends.get(key)}" for key, at in early))
 
 
+def remembered(world: Observed) -> Iterator[Violation]:
+    """Redis need not have a message, and what it was told while it was away it is told late."""
+    states = {row.id: row.state for row in world.rows}
+    wrong = (one for one in world.remembered if one.state is not states.get(one.id, one.state))
+    return each(Check.REMEMBERED, (f"{one}: the row is {states[one.id]}" for one in wrong))
+
+
 def _decided(world: Observed) -> set[UUID]:
     return {entry.message_id for entry in world.decisions if entry.message_id}
