@@ -157,10 +157,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         all_of(*[with_("letters", a_letter(6, "billing-marketing", CONFLICT, ours)) for ours in (1, 2)]),
     ),
     "a message is dead-lettered without a letter": (Check.BURIED, without("letters", 3)),
-    "what was sent has a letter": (
-        Check.BURIED,
-        with_("letters", a_letter(7, "authentication", ours=70)),
-    ),
+    "what was sent has a letter": (Check.BURIED, with_("letters", a_letter(7, "authentication", ours=70))),
     "what was put back, and not paid back, is not sent": (
         Check.BURIED,
         all_of(ends_as(7, MessageState.DEAD_LETTERED), changed("calls", 7, effective=False)),

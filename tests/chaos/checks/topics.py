@@ -23,7 +23,10 @@ def letters(world: Observed) -> Iterator[Violation]:
 
 
 def buried(world: Observed) -> Iterator[Violation]:
-    """A letter that was put back is done with, unless its message was paid back before: that is not sent again."""
+    """A letter that was put back is done with, unless its message was paid back before: that is not sent again.
+
+    A sink that dies in between writes a letter once more; so it may be there twice.
+    """
     letters = [letter for letter in world.letters if not letter.by_billing]
     waiting = {letter.id for letter in letters if letter.place not in world.replayed}
     paid_back = {entry.message_id for entry in world.entries if entry.kind is EntryKind.REVERSAL}
