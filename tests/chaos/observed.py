@@ -87,6 +87,7 @@ class Entry:
     refundable: bool = False
     reason: str = ""
     source: Place | None = None
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,37 @@ class Row:
     state: MessageState
     amount: int
     accepted_at: datetime
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What Redis holds of a message."""
+
+    id: UUID
+    state: MessageState
 
 
 @dataclass(frozen=True)
 class Call:
-    """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for."""
+    """What the third party was asked, in the order of arrival; `effective` where it did what it was asked for.
+
+    `refused` where it said that it never will.
+    """
 
     key: UUID
     body: str
     effective: bool
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Billed:
-    """A record of a domain topic."""
+    """A record of a domain topic; `amount` is what it says that the message cost."""
 
     place: Place
     id: UUID
-    type: str
+    amount: int
     replayed: bool = False
 
 
@@ -129,6 +143,11 @@ class Letter:
     error: str
     source: Place
     id: UUID | None = None
+
+    @property
+    def by_billing(self) -> bool:
+        """Else by a sink."""
+        return self.processor.startswith("billing")
 
 
 @dataclass(frozen=True)
@@ -159,11 +178,12 @@ class Observed:
     accounts: tuple[Account, ...] = ()
     entries: tuple[Entry, ...] = ()
     rows: tuple[Row, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
     calls: tuple[Call, ...] = ()
     billed: tuple[Billed, ...] = ()
     letters: tuple[Letter, ...] = ()
-    replayed: frozenset[Place] = frozenset()
-    """Letters that were put back."""
+    markers: tuple[Place, ...] = ()
+    """The letter of each record that says that it was put back."""
     inputs: tuple[UUID, ...] = ()
     """The ids on the accepted topics; a retry that came through twice is there twice."""
     progress: tuple[Progress, ...] = ()
@@ -175,3 +195,8 @@ class Observed:
     def decisions(self) -> tuple[Entry, ...]:
         """The entries that billing made of messages."""
         return tuple(entry for entry in self.entries if entry.kind in DECISIONS)
+
+    @property
+    def replayed(self) -> frozenset[Place]:
+        """Letters that were put back."""
+        return frozenset(self.markers)

@@ -1,21 +1,38 @@
 """Reads a world that is quiet, from outside: the database, the topics, the third party, the logs, the journal."""
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, cast
 from uuid import UUID
 
+import redis
 import sqlalchemy as sa
 
-from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Row
+from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Remembered, Row
 from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
-from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, DeadLetterHeader, MessageState
+from messaging_api.message import (
+    RECEIPT_TYPE,
+    TYPE_HEADER,
+    DeadLetterHeader,
+    MessageState,
+    MessageView,
+    message_cache_key,
+)
+from messaging_api.money import micros
 from messaging_api.topology import BillingType
+from messaging_cli.local.third_party import Record
 from messaging_processors.runtime.schema import accounts, ledger_entries, messages
 from testkit.broker import Seen
-from testkit.waiting import must_answer
+from testkit.waiting import eventually, must_answer
+
+_ANSWER_SECONDS = 5.0
+_TOLD_SECONDS = 5.0
+"""What Redis was not told while it was away it is told within that time."""
+_REFUSED = 422
+"""What faults let the third party answer where no repetition helps."""
 
 
 def observe(world: World) -> Observed:
@@ -23,14 +40,16 @@ def observe(world: World) -> Observed:
     letters = [record for name in WORKERS for record in world.broker.everything(f"{name}.dlq")]
     billed = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
+    stored = _stored(world)
     return Observed(
         sendings=world.journal.sendings(),
         payments=world.journal.payments(),
-        **_stored(world),
-        calls=tuple(Call(UUID(one.id), one.body, one.status < 300) for one in list(world.third_party.records)),
+        **stored,
+        remembered=_remembered(world, stored["rows"]),
+        calls=tuple(map(_call, list(world.third_party.records))),
         billed=tuple(_billed(record) for record in billed if _header(record, TYPE_HEADER) != RECEIPT_TYPE),
         letters=tuple(_letter(record) for record in letters if record.value is not None),
-        replayed=frozenset(_replayed(record) for record in letters if record.value is None),
+        markers=tuple(_replayed(record) for record in letters if record.value is None),
         inputs=tuple(found for record in inputs if (found := _id(record))),
         progress=tuple(_progress(world, [*billed, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
@@ -52,6 +71,23 @@ def _stored(world: World) -> dict[str, Any]:
         }
 
 
+def _remembered(world: World, rows: Sequence[Row]) -> tuple[Remembered, ...]:
+    """Once it agrees with the rows, or does not in time."""
+    states = {row.id: row.state for row in rows}
+    with suppress(AssertionError):
+        eventually(lambda: all(one.state is states[one.id] for one in _held(world, rows)), _TOLD_SECONDS)
+    return _held(world, rows)
+
+
+@must_answer(redis.RedisError)
+def _held(world: World, rows: Sequence[Row]) -> tuple[Remembered, ...]:
+    keys = [message_cache_key(world.tenant, row.id) for row in rows]
+    with redis.Redis.from_url(world.services.redis.address, socket_timeout=_ANSWER_SECONDS) as client:
+        values = cast(list[bytes | None], client.mget(keys)) if keys else []
+    views = [MessageView.model_validate_json(value) for value in values if value]
+    return tuple(Remembered(view.id, view.state) for view in views)
+
+
 def _account(row: sa.Row[Any]) -> Account:
     return Account(row.id, BillingType(row.billing_type), row.balance_micros, row.credit_limit_micros)
 
@@ -71,16 +107,23 @@ def _entry(row: sa.Row[Any]) -> Entry:
         refundable=bool(row.refundable),
         reason=row.reason,
         source=(row.source_topic, row.source_partition, row.source_offset) if row.source_topic else None,
+        recorded_at=row.recorded_at,
     )
 
 
 def _row(row: sa.Row[Any]) -> Row:
-    return Row(row.id, row.account_id, row.domain, MessageState(row.state), row.amount_micros, row.accepted_at)
+    state = MessageState(row.state)
+    return Row(row.id, row.account_id, row.domain, state, row.amount_micros, row.accepted_at, row.updated_at)
+
+
+def _call(record: Record) -> Call:
+    return Call(UUID(record.id), record.body, effective=record.status < 300, refused=record.status == _REFUSED)
 
 
 def _billed(record: Seen) -> Billed:
+    billed = json.loads(record.value or b"")
     replayed = _header(record, DeadLetterHeader.ATTEMPTS) != ""
-    return Billed(_place(record), UUID(json.loads(record.value or b"")["id"]), _header(record, TYPE_HEADER), replayed)
+    return Billed(_place(record), UUID(billed["id"]), micros(billed["charge"]["amount"]), replayed)
 
 
 def _letter(record: Seen) -> Letter:

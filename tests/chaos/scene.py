@@ -38,15 +38,15 @@ class Scene:
         """The processor's pods."""
         return self.world.supervisor.pods(processor)
 
-    def said(self, event: str, processor: str = "") -> int:
-        """How often pods have logged the event; of processors whose names begin so."""
+    def said(self, event: str, processor: str = "", **about: str) -> int:
+        """How often pods have logged the event, with these fields; of processors whose names begin so."""
         pods = self.world.supervisor.all_pods
-        return sum(self.said_by(pod, event) for pod in pods if pod.processor.startswith(processor))
+        return sum(self.said_by(pod, event, **about) for pod in pods if pod.processor.startswith(processor))
 
-    def said_by(self, pod: Pod, event: str) -> int:
+    def said_by(self, pod: Pod, event: str, **about: str) -> int:
         """How often this one has."""
         lines = pod.log[self._said.get(pod.name, 0) :].splitlines()
-        return sum(_event(line) == event for line in lines)
+        return sum(_says(line, {"event": event, **about}) for line in lines)
 
     @property
     def doubts(self) -> int:
@@ -74,8 +74,8 @@ class Scene:
         eventually(lambda: time.monotonic() >= end, seconds + 1)
 
 
-def _event(line: str) -> str:
+def _says(line: str, wanted: dict[str, str]) -> bool:
     try:
-        return str(json.loads(line).get("event", ""))
+        return bool(wanted.items() <= json.loads(line).items())
     except ValueError:
-        return ""
+        return False

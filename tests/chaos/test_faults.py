@@ -24,3 +24,4 @@ def test_the_load_has_met_every_kind_of_entry(judge: Judge) -> None:
     assert any(entry.kind is EntryKind.REVERSAL for entry in seen.entries)
     assert any(entry.free_segments for entry in seen.entries)
     assert {row.state for row in seen.rows} >= {MessageState.DELIVERED, MessageState.FAILED}
+    assert {one.state for one in seen.remembered} >= {MessageState.DELIVERED, MessageState.FAILED}

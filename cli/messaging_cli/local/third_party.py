@@ -6,7 +6,7 @@ Two callers: tests take `third_party()` on the host; the cluster's container run
 POST   /messages or any other path   recorded; the id is the Idempotency-Key header. What is answered 2xx has an effect,
                                      once for each id
 GET    /calls                        {"count", "distinct", "ids"}: every id, in order of arrival
-GET    /records                      every call with id, path, body, time and the status it got
+GET    /records                      every call with id, path, body, time, the status it got and the fault
 GET    /effects                      {"attempts": how many, by id; "effects": the ids that had one; "order": ids as they
                                      took effect, by account}
 DELETE /calls                        forgets them
@@ -85,6 +85,7 @@ class Record:
     body: str
     time: float
     status: int
+    fault: str = ""
 
 
 @dataclass
@@ -114,7 +115,7 @@ class ThirdParty:
     def receive(self, key: str, path: str, body: str) -> Behaviour:
         wanted = self.behaviours.get(path, self.behaviour)
         behaviour = wanted if wanted.concerns(key) else Behaviour()
-        record = Record(key, path, body, time.time(), behaviour.status)
+        record = Record(key, path, body, time.time(), behaviour.status, behaviour.fault)
         self.records.append(record)
         if record.status < 300 and self.effective.setdefault(key, record) is record and self.receipts.url:
             self._tell(body)

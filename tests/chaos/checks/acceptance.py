@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID
 
-from chaos.observed import Letter, Observed, Outcome
+from chaos.observed import Observed, Outcome
 from chaos.violations import Check, Violation, each
 from messaging_api.account import EntryKind
+from messaging_api.base import seconds
 from messaging_api.message import MessageState
 
 CONFLICT = "IdempotencyConflict"
+_REFUSED = "Refused"
+_CLOCKS_APART = timedelta(seconds=1)
 _ENDS = {
     EntryKind.REFUSAL: {MessageState.REFUSED},
     EntryKind.EXPIRY: {MessageState.EXPIRED},
@@ -24,8 +28,8 @@ _ENDS = {
 
 
 def lost(world: Observed) -> Iterator[Violation]:
-    """I1, first half."""
-    found = _decided(world) | _put_aside(world)
+    """I1, first half: nothing in the load is a reason to put it aside instead."""
+    found = _decided(world)
     missing = [sending for sending in world.sendings if sending.outcome is Outcome.OK and sending.id not in found]
     return each(Check.LOST, missing)
 
@@ -33,8 +37,15 @@ def lost(world: Observed) -> Iterator[Violation]:
 def both(world: Observed) -> Iterator[Violation]:
     """I1, second half. A conflict is another payload under the id of a message that was charged."""
     decided = _decided(world)
-    final = (letter for letter in _by_billing(world) if letter.error != CONFLICT and letter.place not in world.replayed)
+    final = (letter for letter in world.letters if letter.by_billing and letter.error != CONFLICT)
     return each(Check.BOTH, (letter for letter in final if letter.id in decided))
+
+
+def causes(world: Observed) -> Iterator[Violation]:
+    """A store that is away is none, and the load asks for nothing that could not be charged."""
+    refused = {call.key for call in world.calls if call.refused}
+    uncaused = (one for one in world.letters if one.by_billing or one.error != _REFUSED or one.id not in refused)
+    return each(Check.CAUSES, uncaused)
 
 
 def wrong_id(world: Observed) -> Iterator[Violation]:
@@ -67,23 +78,21 @@ def rows(world: Observed) -> Iterator[Violation]:
 
 
 def expiries(world: Observed) -> Iterator[Violation]:
-    """Neither billing nor a sink gives up what may always be sent."""
-    endless = {sending.id for sending in world.sendings if not sending.valid_for}
-    yield from each(
-        Check.EXPIRIES, (one for one in world.decisions if one.kind is EntryKind.EXPIRY and one.id in endless)
-    )
-    yield from each(
-        Check.EXPIRIES, (row for row in world.rows if row.state is MessageState.EXPIRED and row.id in endless)
-    )
+    """Neither billing nor a sink gives up what may still be sent."""
+    lasts = {sending.id: seconds(sending.valid_for) for sending in world.sendings if sending.valid_for}
+    ends = {row.id: row.accepted_at + timedelta(seconds=lasts[row.id]) for row in world.rows if row.id in lasts}
+    expired = [(one.id, one.recorded_at) for one in world.decisions if one.kind is EntryKind.EXPIRY]
+    expired += [(row.id, row.updated_at) for row in world.rows if row.state is MessageState.EXPIRED]
+    early = ((key, at) for key, at in expired if key not in ends or not at or at < ends[key] - _CLOCKS_APART)
+    yield from each(Check.EXPIRIES, (f"{key}: at {at}, may be sent until {ends.get(key)}" for key, at in early))
+
+
+def remembered(world: Observed) -> Iterator[Violation]:
+    """Redis need not have a message, and what it was told while it was away it is told late."""
+    states = {row.id: row.state for row in world.rows}
+    wrong = (one for one in world.remembered if one.state is not states.get(one.id, one.state))
+    return each(Check.REMEMBERED, (f"{one}: the row is {states[one.id]}" for one in wrong))
 
 
 def _decided(world: Observed) -> set[UUID]:
     return {entry.message_id for entry in world.decisions if entry.message_id}
-
-
-def _put_aside(world: Observed) -> set[UUID]:
-    return {letter.id for letter in world.letters if letter.id}
-
-
-def _by_billing(world: Observed) -> list[Letter]:
-    return [letter for letter in world.letters if letter.processor.startswith("billing")]

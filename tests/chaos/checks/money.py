@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date
 from uuid import uuid5
 
-from chaos.observed import Account, Entry, Observed, Outcome, Sending
+from chaos.observed import Account, Billed, Entry, Observed, Outcome, Row, Sending
 from chaos.tariffs import SEGMENTS, TARIFFS
 from chaos.violations import Check, Violation, each
 from messaging_api.account import EntryKind
@@ -46,6 +46,13 @@ def balances(world: Observed) -> Iterator[Violation]:
 def prices(world: Observed) -> Iterator[Violation]:
     """Amount, segments and free segments of every charge; refusals and expiries cost nothing."""
     return each(Check.PRICES, (problem for _, problem, _ in _rated(world) if problem))
+
+
+def told(world: Observed) -> Iterator[Violation]:
+    """By the outcome and by its row: neither is priced anew."""
+    charged = {entry.message_id: -entry.amount for entry in world.decisions}
+    told_of: list[Billed | Row] = [*world.billed, *world.rows]
+    return each(Check.TOLD, (one for one in told_of if one.id in charged and one.amount != charged[one.id]))
 
 
 def limits(world: Observed) -> Iterator[Violation]:

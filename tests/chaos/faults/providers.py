@@ -62,8 +62,8 @@ def _repeated(scene: Scene) -> int:
     return len(done) - len(set(done))
 
 
-def _called(scene: Scene) -> int:
-    return len(scene.calls)
+def _garbled(scene: Scene) -> int:
+    return sum(record.fault == GARBAGE for record in scene.calls)
 
 
 _DOWN = Behaviour(status=500)
@@ -77,6 +77,6 @@ FAULTS = (
     Fault(
         "third party resets after the effect", "S6", _behaving(Behaviour(fault=RESET, share=0.3), _repeated), _repeated
     ),
-    Fault("third party answers garbage", "S6", _behaving(Behaviour(fault=GARBAGE), _called), _called),
+    Fault("third party answers garbage", "S6", _behaving(Behaviour(fault=GARBAGE), _garbled), _garbled),
     Fault("third party refuses some", "-", _behaving(Behaviour(status=422, share=0.1), _status(422)), _status(422)),
 )

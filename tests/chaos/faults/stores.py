@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from chaos.database_proxy import Cut
 from chaos.episode import Fault
 from chaos.scene import Scene
+from messaging_processors.runtime.cache import REDIS
+from messaging_processors.runtime.database import DATABASE
 from testkit.waiting import eventually, must_answer
 
 _AWAY = "dependency away"
@@ -29,7 +31,7 @@ def _postgres_stops(scene: Scene) -> None:
     postgres.process.send_signal(signal.SIGQUIT)
     postgres.process.wait(20)
     try:
-        scene.until(lambda: scene.said(_AWAY, "billing-") >= 2 and scene.said(_AWAY, "be-messaging"))
+        scene.until(lambda: _database_away(scene, "billing-") >= 2 and _database_away(scene, "be-messaging"))
     finally:
         postgres.start()
 
@@ -125,16 +127,20 @@ def _waited(scene: Scene) -> int:
     return scene.said("waiting") + scene.said("waiting for a dependency")
 
 
-def _away(scene: Scene) -> int:
-    return scene.said(_AWAY)
+def _database_away(scene: Scene, processor: str = "") -> int:
+    return scene.said(_AWAY, processor, dependency=DATABASE)
+
+
+def _redis_away(scene: Scene) -> int:
+    return scene.said(_AWAY, dependency=REDIS)
 
 
 FAULTS = (
-    Fault("PostgreSQL stops at once", "S1", _postgres_stops, _away),
+    Fault("PostgreSQL stops at once", "S1", _postgres_stops, _database_away),
     Fault("commits are cut off", "S2", _commits_are_cut, lambda scene: scene.tally[_CUT]),
     Fault("tables are locked", "S3", _tables_are_locked, _waited),
     Fault("deadlocks", "S3", _deadlocks, lambda scene: scene.tally[_DEADLOCK]),
-    Fault("Redis dies", "S5", _redis(_dies), _away),
-    Fault("Redis is silent", "S5", _redis(_falls_silent), _away),
-    Fault("Redis is full", "S5", _redis(_fills_up), _away),
+    Fault("Redis dies", "S5", _redis(_dies), _redis_away),
+    Fault("Redis is silent", "S5", _redis(_falls_silent), _redis_away),
+    Fault("Redis is full", "S5", _redis(_fills_up), _redis_away),
 )

@@ -79,6 +79,7 @@ def test_garbage_is_a_success_that_nobody_can_read(client: httpx.Client) -> None
     with pytest.raises(httpx.DecodingError):
         send(client, "1")
     assert client.get("/effects").json()["effects"] == ["1"]
+    assert client.get("/records").json()[0]["fault"] == "garbage"
 
 
 def test_it_fails_for_a_share_of_the_calls_and_on_the_path_that_it_was_told(client: httpx.Client) -> None:
