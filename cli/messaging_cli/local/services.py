@@ -23,6 +23,7 @@ from messaging_cli.settings import kafka_jars
 
 PASSWORD = "messaging"  # of databases that only this machine reaches
 NOBODY = 65534
+_given: set[int] = set()
 
 
 def database_url(host: str, port: int) -> str:
@@ -83,12 +84,17 @@ def running(service: Service) -> Iterator[Service]:
 
 
 def free_port() -> int:
-    """Below those that the system gives to connections: one of them could have it before its owner binds it."""
+    """Below those that the system gives to connections: one of them could have it before its owner binds it.
+
+    The same is never given twice: who got it first may not have bound it yet.
+    """
     while True:
         port = random.randrange(10_000, 32_768)
         with socket.socket() as sock, suppress(OSError):
             sock.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def prepared(folder: Path, name: str, prepare: Callable[[Path], None]) -> Path:
