@@ -103,7 +103,9 @@ class Retention(Model):
     """How long PostgreSQL keeps what is personal; the ledger, which has neither numbers nor texts, stays for ever."""
 
     bodies: Annotated[Duration | None, Field(description="Then texts and numbers are erased; never without.")] = None
-    messages: Annotated[Duration | None, Field(description="Then the rows go, states included; never without.")] = None
+    messages: Annotated[
+        Duration | None, Field(description="Then the rows of what has ended go, states included; never without.")
+    ] = None
 
 
 class Store(Model):

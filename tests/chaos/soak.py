@@ -22,6 +22,7 @@ _CHOICE = [fault for fault in FAULTS if fault.ordered]
 """What can be done again and again."""
 _MOST_MEMORY, _MOST_FILES, _MOST_THREADS = 64 * 2**20, 32, 16
 _LAST = 3
+"""A process with no more samples than that is too young to tell."""
 
 Samples = dict[tuple[str, int], list[Usage]]
 """By pod and process."""

@@ -21,7 +21,6 @@ from messaging_api.topology import BillingType
 from messaging_processors.messaging.reading import read_through
 from messaging_processors.messaging.storing import changing, reading
 from messaging_processors.runtime.cache import Cache
-from messaging_processors.runtime.database import transaction
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts, tenants
@@ -97,7 +96,7 @@ class Accounts:
         return not self._untold
 
     def _told_anew(self, tenant: Tenant, account_id: AccountId) -> bool:
-        with suppress(Away), transaction(self._engine) as connection:
+        with suppress(Away), reading(self._engine, self._health) as connection:
             row = connection.execute(account_of(tenant, account_id).with_for_update()).one_or_none()
             if row is None:
                 return self._cache.drop(terms_cache_key(tenant, account_id))
@@ -125,13 +124,13 @@ def account_view(row: Row[tuple[object, ...]]) -> AccountView:
     )
 
 
-def _terms(view: AccountView) -> Terms:
-    return Terms(billing_type=view.billing_type, currency=view.currency)
-
-
 def account_of(tenant: Tenant, account_id: AccountId) -> Select[Any]:
     """The account's row."""
     return select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
+
+
+def _terms(view: AccountView) -> Terms:
+    return Terms(billing_type=view.billing_type, currency=view.currency)
 
 
 def _upserted(connection: Connection, change: AccountChange) -> AccountView:

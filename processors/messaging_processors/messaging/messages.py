@@ -6,6 +6,7 @@ and what was charged goes on: these are asked of the database each time. Of a me
 time (`retention`) the ledger alone says nothing: it would be `charged` again.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine, Select, func, literal, select, true, union_all
@@ -41,7 +42,7 @@ class Messages:
         self._has_its_row = _younger_than(retention)
 
     def find(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
-        """The message's state; None as long as neither billing nor a sink has stored it, and for other tenants'."""
+        """The message's state; None before it is stored, after its retention, and for other tenants'."""
         key = message_cache_key(tenant, message_id)
         return read_through(self._cache, key, MessageView, lambda: self._stored(tenant, message_id), _is_remembered)
 
@@ -56,7 +57,7 @@ class Messages:
 def _younger_than(retention: Retention) -> ColumnElement[bool]:
     if not retention.messages:
         return true()
-    return ledger_entries.c.recorded_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, age(retention.messages))
+    return ledger_entries.c.recorded_at > func.now() - timedelta(seconds=age(retention.messages))
 
 
 def _row_or_entry(tenant: Tenant, message_id: UUID, counts: ColumnElement[bool]) -> Select[tuple[str, str]]:

@@ -90,10 +90,10 @@ messages = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
-REASON_WITHOUT_WORDS = (
-    f"CASE WHEN state IN ('{MessageState.DELIVERED}', '{MessageState.FAILED}') THEN '' ELSE reason END"
-)
-"""SQL: the reason of an erased message. A provider's own words may name the subscriber; ours do not."""
+TOLD_BY_PROVIDERS = f"'{MessageState.DELIVERED}', '{MessageState.FAILED}'"
+"""SQL: the states whose reason is a provider's own words, which may name the subscriber; ours do not."""
+REASON_WITHOUT_WORDS = f"CASE WHEN state IN ({TOLD_BY_PROVIDERS}) THEN '' ELSE reason END"
+"""SQL: the reason of a message that is erased."""
 
 erasures = Table(
     "erasures",

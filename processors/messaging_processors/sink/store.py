@@ -16,6 +16,7 @@ from messaging_api.message import BilledMessage, MessageState, MessageView
 from messaging_api.money import micros
 from messaging_processors.runtime.database import probe, transaction
 from messaging_processors.runtime.migrating import ensure_schema
+from messaging_processors.runtime.schema import TOLD_BY_PROVIDERS
 from messaging_processors.sink.reversals import ENDS_UNDELIVERED, reversal_id, reverse
 from messaging_processors.sink.rows import Change, Row
 
@@ -55,23 +56,22 @@ _INSERT = text(
 )
 _LOCK = text("SELECT 1 FROM messages WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
 _ROWS = text("SELECT id, tenant, account_id, domain, state, reason FROM messages WHERE id = ANY(CAST(:ids AS uuid[]))")
+_REPLAYED = (
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
+    " WHERE messages.id = replayed.id"
+)
+_PAID_BACK = "EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id)"
 _REOPEN = text(
     f"UPDATE messages SET state = '{MessageState.CHARGED}', possibly_sent = false, reason = '', updated_at = now()"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
-    f" WHERE messages.id = replayed.id AND state = '{MessageState.DEAD_LETTERED}'"
-    " AND NOT EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id) RETURNING messages.id"
+    f" {_REPLAYED} AND state = '{MessageState.DEAD_LETTERED}' AND NOT {_PAID_BACK} RETURNING messages.id"
 )
-_TOLD = f"'{MessageState.DELIVERED}', '{MessageState.FAILED}'"
-"""A reason that comes with these is a provider's, who may name a subscriber that is erased."""
 _CLOSE = text(
     f"UPDATE messages SET state = '{MessageState.DEAD_LETTERED}', reason = 'PaidBack', updated_at = now()"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:reversal_ids AS uuid[])) AS replayed(id, reversal_id)"
-    f" WHERE messages.id = replayed.id AND state = '{MessageState.CHARGED}'"
-    " AND EXISTS (SELECT FROM ledger_entries WHERE id = replayed.reversal_id)"
+    f" {_REPLAYED} AND state = '{MessageState.CHARGED}' AND {_PAID_BACK}"
 )
 _CHANGE = text(
     "UPDATE messages SET state = news.state, updated_at = now(),"
-    f" reason = CASE WHEN recipient = '' AND news.state IN ({_TOLD}) THEN '' ELSE news.reason END"
+    f" reason = CASE WHEN recipient = '' AND news.state IN ({TOLD_BY_PROVIDERS}) THEN '' ELSE news.reason END"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS text[]), CAST(:domains AS text[]), CAST(:states AS text[]),"
     " CAST(:reasons AS text[])) AS news(id, account_id, domain, state, reason)"
     " WHERE messages.id = news.id AND messages.account_id = news.account_id AND messages.domain = news.domain"

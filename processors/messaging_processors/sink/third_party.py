@@ -114,12 +114,12 @@ class Provider:
         What is `doubtful` may have been taken by an earlier one.
         """
         task = _Task(give_up, {*tried}, Attempt(doubtful={*doubtful}))
-        lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
-        for message in messages:
-            lanes[message.tenant, message.account_id].append(message)
         if (left := self._not_before - self._clocks.monotonic()) > 0:
             task.result.note(self._away(self._last_failure, left))
             return task.result
+        lanes: dict[tuple[str, str], list[BilledMessage]] = defaultdict(list)
+        for message in messages:
+            lanes[message.tenant, message.account_id].append(message)
         self._loop.run(self._send_lanes(lanes.values(), task))
         if self._breaker.state is BreakerState.OPEN:
             task.result.note(self._away(f"circuit open: {self._last_failure}", self._breaker.remaining()))

@@ -71,6 +71,7 @@ def test_pods_that_end_under_load_break_no_request(deployments: Deployments) -> 
         more(traffic)
     broken = [answer for answer in traffic.answers if not answer.accepted]
     assert [answer for answer in broken if NO_CONNECTION not in answer.detail] == []
+    assert len(broken) < len(traffic.accepted), "that is no busy machine any more"
 
 
 def more(traffic: Traffic) -> None:
