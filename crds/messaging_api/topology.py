@@ -102,9 +102,11 @@ class Kafka(Model):
 class Retention(Model):
     """How long PostgreSQL keeps what is personal; the ledger, which has neither numbers nor texts, stays for ever."""
 
-    bodies: Annotated[Duration | None, Field(description="Then texts and numbers are erased; never without.")] = None
+    bodies: Annotated[
+        Duration | None, Field(description="Then texts and numbers are erased; without, when `messages` is over.")
+    ] = None
     messages: Annotated[
-        Duration | None, Field(description="Then the rows of what has ended go, states included; never without.")
+        Duration | None, Field(description="Then the rows of what has ended as long ago go; never without.")
     ] = None
 
 
@@ -221,7 +223,18 @@ class Billing(Model):
     model_config = ConfigDict(json_schema_extra=_ROOM_FOR_DEAD_LETTERS)
 
     name: ProcessorName
-    domain: Domain
+    domain: Annotated[
+        Domain,
+        Field(
+            json_schema_extra=rules(
+                cel(
+                    "self == oldSelf",
+                    expression="'a processor keeps its domain, or messages that it has passed are lost: %s -> %s;"
+                    " declare another processor'.format([oldSelf, self])",
+                )
+            )
+        ),
+    ]
     inputs: Inputs
     to: TopicName
     replicas: Replicas = 1

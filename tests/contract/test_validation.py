@@ -49,6 +49,15 @@ def test_partitions_only_grow_and_the_refusal_names_from_and_to() -> None:
     assert refusal.message == "Invalid value: 6: partitions can only grow: 12 -> 6"
 
 
+def test_a_processor_keeps_its_domain() -> None:
+    def move(spec: dict[str, Any]) -> None:
+        spec["billing"][0]["domain"] = "news"
+
+    (refusal,) = violations(topology(in_spec(move)), old=topology(unchanged))
+    assert refusal.field == "spec.billing[0].domain"
+    assert "marketing -> news; declare another processor" in refusal.message
+
+
 def test_reordering_the_topics_does_not_look_like_a_decrease() -> None:
     assert violations(topology(grow_and_reorder), old=topology(grow)) == []
 

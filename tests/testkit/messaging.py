@@ -29,7 +29,6 @@ from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.publishing import NotPublished, Publisher
 from messaging_processors.runtime.records import Outgoing
-from testkit.clocks import Clock
 
 TENANT = "shop"
 KNOWN = UUID("7b0d4c1e-0000-4000-8000-000000000001")
@@ -56,7 +55,7 @@ class NoRedis(Cache):
     """Finds nothing."""
 
     def __init__(self) -> None:
-        super().__init__("redis://127.0.0.1:1/0", 60, Health(), Clock())
+        super().__init__("redis://127.0.0.1:1/0", 60, Health())
 
 
 class FewAccounts(Accounts):

@@ -45,7 +45,7 @@ def desired_processors(
     return (
         *(_sink(key, spec, sink, images.sink) for sink in spec.sinks),
         *_billings(key, spec, images.billing, tables),
-        _messaging(key, spec, images.gateway),
+        _messaging(key, spec, images.gateway, tables),
         _gateway(key, spec, images.gateway),
     )
 
@@ -62,31 +62,35 @@ def _gateway(key: TopologyKey, spec: TopologySpec, image: str) -> Processor:
     return Processor(config, image, spec.gateway.replicas, api_keys_secret=keys, service=spec.gateway.service)
 
 
-def _messaging(key: TopologyKey, spec: TopologySpec, image: str) -> Processor:
+def _messaging(key: TopologyKey, spec: TopologySpec, image: str, tables: RateTables) -> Processor:
     config = MessagingConfig(
         **_identity(key, MESSAGING_NAME),
         bootstrap_servers=spec.kafka.bootstrap_servers,
         routes={route.billing_type: route.topic for route in spec.messaging.routes},
-        domains={billing.domain: _domain(billing) for billing in spec.billing},
+        domains={billing.domain: _domain(billing, tables) for billing in spec.billing},
         cache_ttl=spec.cache.ttl,
         retention=spec.database.retention,
     )
     return Processor(config, image, spec.messaging.replicas, secrets=_stores(spec), service=GatewayService())
 
 
-def _domain(billing: Billing) -> DomainConfig:
-    return DomainConfig(topic=billing.to, currency=billing.tariff.currency, valid_for=billing.valid_for)
+def _domain(billing: Billing, tables: RateTables) -> DomainConfig:
+    """What may be accepted is what can be charged: in the currency of the tariff that is in force."""
+    prices = _prices(billing, tables)
+    currency = (prices[0] if prices else billing.tariff).currency
+    return DomainConfig(topic=billing.to, currency=currency, valid_for=billing.valid_for)
 
 
 def _billings(key: TopologyKey, spec: TopologySpec, image: str, tables: RateTables) -> Iterator[Processor]:
     for billing in spec.billing:
-        if prices := _prices(billing, tables.get(billing.name, ())):
+        if prices := _prices(billing, tables):
             config = _billing_config(key, spec, billing, *prices)
             yield Processor(config, image, billing.replicas, secrets=_database(spec))
 
 
-def _prices(billing: Billing, table: Sequence[Rate] | Unreadable) -> tuple[Tariff, Sequence[Rate]] | None:
+def _prices(billing: Billing, tables: RateTables) -> tuple[Tariff, Sequence[Rate]] | None:
     """What it charges by: never a new tariff without its table; None for one that has charged by nothing so far."""
+    table = tables.get(billing.name, ())
     if not isinstance(table, Unreadable):
         return billing.tariff, table
     return (table.in_force.tariff, table.in_force.rates) if table.in_force else None

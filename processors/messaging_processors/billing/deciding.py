@@ -13,7 +13,8 @@ from messaging_api.account import EntryKind
 from messaging_api.money import micros
 from messaging_api.tariff import Refund, Tariff
 from messaging_api.topology import BillingType
-from messaging_processors.billing.handling import Letter, Priced
+from messaging_processors.billing.handling import CONFLICT, Letter, Priced
+from messaging_processors.runtime.records import is_replayed
 
 AccountKey = tuple[str, str]
 """A tenant and one of its accounts."""
@@ -103,12 +104,12 @@ class _Verdict:
 
 
 def decide(items: Sequence[Priced | Letter], books: Books, tariff: Tariff, now: datetime, room: int) -> Decided:
-    """Decides until the first letter beyond `room`."""
+    """Decides until the first letter beyond `room`; those that callers cause need none."""
     desk = _Desk(books, tariff, now)
     decisions: list[Decision] = []
     for item in items:
         decision = item if isinstance(item, Letter) else desk.decide(item)
-        if isinstance(decision, Letter):
+        if isinstance(decision, Letter) and not decision.is_callers:
             if not room:
                 break
             room -= 1
@@ -175,8 +176,10 @@ def _decided_before(priced: Priced, known: Entry) -> Decision:
     at = priced.record
     if known.payload_hash != priced.payload_hash:
         why = "another message was sent under this Idempotency-Key before; the first one counts"
-        return Letter(at, "IdempotencyConflict", why)
-    if (known.source_topic, known.source_partition, known.source_offset) == (at.topic, at.partition, at.offset):
+        return Letter(at, CONFLICT, why)
+    here = (known.source_topic, known.source_partition, known.source_offset) == (at.topic, at.partition, at.offset)
+    # A version that could not read it may have put it aside when another had charged it and not told its outcome yet.
+    if here or is_replayed(at):
         return Emission(priced, known, again=True)
     return Repeat(priced)
 

@@ -14,6 +14,8 @@ from messaging_processors.billing.rating import Price, Rates
 from messaging_processors.billing.segments import segments
 from messaging_processors.runtime.records import Record, explain, header
 
+CONFLICT = "IdempotencyConflict"
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
@@ -35,6 +37,11 @@ class Letter:
     record: Record
     error: str
     why: str
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether a caller brought it about, who must not stop others' messages: it says nothing of this version."""
+        return self.error == CONFLICT
 
 
 def handle(record: Record, config: BillingConfig, rates: Rates) -> Priced | Letter | None:

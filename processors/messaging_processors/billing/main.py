@@ -121,7 +121,8 @@ class Billing:
         offsets = next_offsets(done)
         self.predecessors.succeed(offsets.keys(), self.reader.lost())
         self.writer.write(outcomes + letters, offsets, group)
-        self.rate.written(len(letters), len(decisions) - len(letters))
+        counted = sum(isinstance(one, Letter) and not one.is_callers for one in decisions)
+        self.rate.written(counted, len(decisions) - len(letters))
         metrics.CONSUMED.inc(len(done))
         for decision in decisions:
             counting.count(decision)

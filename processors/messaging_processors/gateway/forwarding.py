@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -74,7 +75,8 @@ class Upstream:
 
     async def forward(self, request: Request, client: Client | None) -> Response:
         """be-messaging's answer to the request; raises the problem that stands for a missing one."""
-        onward = self._onward(request, await request.body(), client)
+        body = await request.body() if client else b""  # nobody unknown keeps us waiting
+        onward = self._onward(request, body, client)
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 answer = await self._client.send(onward)
@@ -86,8 +88,10 @@ class Upstream:
         return Response(answer.content, answer.status_code, answer_headers(answer.headers))
 
     def _onward(self, request: Request, body: bytes, client: Client | None) -> httpx.Request:
-        query = request.scope["query_string"]
-        target = self._url + request.scope["raw_path"] + (b"?" + query if query else b"")
+        path, query = request.scope["raw_path"], request.scope["query_string"]
+        if not path.startswith(b"/"):  # decoded it does; as it came, it would go on with the host's name
+            raise HTTPException(404)
+        target = self._url + path + (b"?" + query if query else b"")
         return self._client.build_request(
             request.method, target.decode("ascii"), content=body, headers=upstream_headers(request.headers, client)
         )

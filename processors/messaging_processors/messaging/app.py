@@ -47,6 +47,7 @@ def create_app(messages: MessageApi, accounts: AccountApi, erasures: ErasureApi)
         description="Every error is an RFC 9457 problem document.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirection would name the host that the gateway calls
         exception_handlers={
             **HANDLERS,
             Away: _answer_away,

@@ -21,7 +21,8 @@ from messaging_processors.messaging.storing import changing, reading
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.schema import accounts, ledger_entries
 
-_LARGEST = 2**63 - 1
+_LARGEST = 2**62
+"""Half of what the database can hold: what is paid back later always has room."""
 
 
 class TopUpError(Exception):
@@ -44,7 +45,7 @@ class OtherTopUp(TopUpError):
 
 
 class BalanceTooLarge(TopUpError):
-    """The balance would be larger than what the database can hold."""
+    """The balance would be larger than what the ledger can hold."""
 
 
 class OtherCurrency(TopUpError):

@@ -1,14 +1,15 @@
-"""Ends what is personal when its time is over: texts and numbers first, then the rows. Never the ledger.
+"""Ends what is personal when its time is over, counted from acceptance: texts and numbers, then the rows. Never the
+ledger.
 
 Promise: one replica at a time, in chunks that a statement's deadline covers, and rows that a sink works on are left for
-the next time. A message that was charged and is not sent yet keeps its row, however old: what ends it may have to pay
-it back. With nothing left to do it costs two looks into an index a minute.
+the next time. A message that was charged and is not sent yet keeps its row, however old, and so does one whose state is
+young: what ends it may have to pay it back. With nothing left to do it costs two looks into an index a minute.
 """
 
 import threading
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from messaging_api.base import Duration, seconds
 from messaging_api.message import MessageState
@@ -30,19 +31,20 @@ _LONGEST = 100 * 365 * 86400.0
 """PostgreSQL's calendar does not go back as far as a duration may."""
 
 _TURN = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_OLD = "accepted_at < now() - make_interval(secs => :seconds)"
+_BEGIN = "now() - make_interval(secs => :seconds)"
+_OLD = f"accepted_at < {_BEGIN}"
+_ENDED_LONG_AGO = f"state <> '{MessageState.CHARGED}' AND updated_at < {_BEGIN}"
 _SOME = "ORDER BY accepted_at LIMIT :chunk FOR UPDATE SKIP LOCKED"
 _ERASE_BODIES = text(
     f"UPDATE messages SET body = '', recipient = '', reason = {REASON_WITHOUT_WORDS}"
     f" WHERE id IN (SELECT id FROM messages WHERE recipient <> '' AND {_OLD} {_SOME})"
 )
 _DELETE_MESSAGES = text(
-    "DELETE FROM messages"
-    f" WHERE id IN (SELECT id FROM messages WHERE state <> '{MessageState.CHARGED}' AND {_OLD} {_SOME})"
+    f"DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE {_ENDED_LONG_AGO} AND {_OLD} {_SOME})"
 )
 _DELETE_ERASURES = text(
     "DELETE FROM erasures WHERE (tenant, recipient_hash) IN (SELECT tenant, recipient_hash FROM erasures"
-    " WHERE requested_at < now() - make_interval(secs => :seconds) LIMIT :chunk FOR UPDATE SKIP LOCKED)"
+    f" WHERE requested_at < {_BEGIN} LIMIT :chunk FOR UPDATE SKIP LOCKED)"
 )
 
 
@@ -52,9 +54,11 @@ class Sweeper:
     def __init__(self, engine: Engine, retention: Retention, health: Health) -> None:
         self._engine = engine
         self._health = health
-        bodies = [(_ERASE_BODIES, retention.bodies)]
-        rows = [(_DELETE_MESSAGES, retention.messages), (_DELETE_ERASURES, retention.messages)]
-        self._statements = [(statement, age(lasts)) for statement, lasts in bodies + rows if lasts]
+        self._statements: list[tuple[TextClause, float]] = []
+        if retention.messages:
+            self._statements = [(one, age(retention.messages)) for one in (_DELETE_MESSAGES, _DELETE_ERASURES)]
+        if ages := [age(lasts) for lasts in (retention.bodies, retention.messages) if lasts]:
+            self._statements.append((_ERASE_BODIES, min(ages)))
         self._more = False
 
     @property

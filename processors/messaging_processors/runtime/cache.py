@@ -1,12 +1,12 @@
 """Redis, best effort; be-messaging and the sinks call it. The only `redis` import.
 
-Promise: an absent, silent or full Redis costs at most `_DEADLINE` a second and nothing but speed: reads find nothing,
-writes are lost, and health tells. What a process could not tell it before its own end stays there as it was, until its
-time is over: nothing that is charged or sent depends on it.
+Promise: an absent, silent or full Redis costs nothing but speed: the first call that it fails at most `_DEADLINE`, the
+next ones no time, until `probe` finds it back. Meanwhile reads find nothing, writes are lost, and health tells. What a
+process could not tell it before its own end stays there as it was, until its time is over: nothing that is charged or
+sent depends on it.
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping
 
 import redis
@@ -17,7 +17,6 @@ from messaging_processors.runtime.health import Health
 
 REDIS = "redis"
 _DEADLINE = 0.2
-_PAUSE = 1.0
 
 # In Redis itself, so that nobody comes between the look and the write.
 _ADVANCE = """
@@ -35,7 +34,7 @@ return 1
 class Cache:
     """Texts by key, each for `ttl` seconds. Thread-safe."""
 
-    def __init__(self, url: str, ttl: float, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, ttl: float, health: Health) -> None:
         # The client's own retries would stretch one call on a dead Redis to seconds, on a silent one to a minute.
         self._redis = redis.Redis.from_url(
             url,
@@ -46,8 +45,7 @@ class Cache:
         )
         self._ttl_ms = int(ttl * 1000)
         self._health = health
-        self._clock = clock
-        self._not_before = 0.0
+        self._away = False
 
     def get(self, key: str) -> str | None:
         """The text under `key`; None when there is none or Redis is away."""
@@ -80,22 +78,23 @@ class Cache:
         return self._attempt(lambda: self._redis.delete(*keys))
 
     def probe(self) -> bool:
-        """Whether Redis answers; health is told."""
-        return self._attempt(self._redis.ping)
+        """Whether Redis answers; health is told. To be called every few seconds: nobody else tries one that is away."""
+        return self._try(self._redis.ping)
 
     def close(self) -> None:
         """Ends the connections."""
         self._redis.close()
 
     def _attempt(self, call: Callable[[], object]) -> bool:
-        """After a failure nobody tries for a second, so that a silent Redis doesn't slow every record down."""
-        if self._clock() < self._not_before:
-            return False
+        return not self._away and self._try(call)
+
+    def _try(self, call: Callable[[], object]) -> bool:
         try:
             call()
         except redis.RedisError as error:
-            self._not_before = self._clock() + _PAUSE
+            self._away = True
             self._health.away(REDIS, str(error) or type(error).__name__, required=False)
             return False
+        self._away = False
         self._health.back(REDIS)
         return True

@@ -2,7 +2,8 @@
 
 A version that misreads every record must not empty a topic into its dead letters. Promise: beyond the `_BURST` that
 came together in quiet times, and the `_SHARE` of the records that went well, a processor writes one letter in
-`_SECONDS_A_LETTER`. Who asks leaves the first record that has no room, and all behind it, in its topic.
+`_SECONDS_A_LETTER`; those that say nothing of the version are not counted. Who asks leaves the first record that has no
+room, and all behind it, in its topic.
 """
 
 import time

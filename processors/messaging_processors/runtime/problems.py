@@ -16,7 +16,8 @@ from messaging_api.message import Problem
 MEDIA_TYPE = "application/problem+json"
 _DETAILS = {
     404: "There is nothing at {path}; /openapi.json lists what there is.",
-    405: "{method} is not possible at {path}; the Allow header lists what is.",
+    405: "{method} is not possible at {path}; /openapi.json lists what is.",
+    408: "The body did not arrive in time; nothing was done, send the request again.",
     413: "The request is larger than this API takes; split it into smaller ones.",
     500: "Something went wrong on our side and is in our log; whether the request took effect is unknown.",
 }

@@ -67,6 +67,11 @@ def header(headers: Headers, name: str) -> bytes | None:
     return values[0] if len(values) == 1 else None
 
 
+def is_replayed(record: Record) -> bool:
+    """Whether somebody put it back from the dead letters."""
+    return header(record.headers, DeadLetterHeader.ATTEMPTS) is not None
+
+
 def next_offsets(records: Iterable[Record]) -> dict[Position, int]:
     """Where reading goes on after `records`, by partition; taken from the records alone."""
     offsets: dict[Position, int] = {}

@@ -7,6 +7,7 @@ Promise: a rollout breaks no request. On SIGTERM
 3. only then the listener closes, and what is still in flight is finished.
 """
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 from prometheus_client import Counter, Histogram
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from messaging_api import metrics as names
@@ -28,6 +30,8 @@ CLIENT_KEEPALIVE = 2.0
 """How long our own clients keep an idle connection: shorter than the drain, and than the server's patience."""
 MAX_BODY_BYTES = 64 * 1024
 MAX_IN_FLIGHT = 512
+BODY_SECONDS = 5.0
+"""How long a body may take to arrive: while it does, its request is in flight."""
 _BACKLOG = 1024
 _SERVER_KEEPALIVE = 75
 _FINISH_IN_FLIGHT = 10
@@ -60,7 +64,7 @@ class Guard:
             await send(message)
 
         with self._measured(scope):
-            await self._admitted(scope)(scope, receive, answer)
+            await self._admitted(scope)(scope, _in_time(receive), answer)
 
     def _admitted(self, scope: Scope) -> ASGIApp:
         """The application, or the refusal of a request that is one too many or too large."""
@@ -125,6 +129,23 @@ def _settings(app: ASGIApp, health: Health) -> uvicorn.Config:
         callback_notify=beat,
         timeout_notify=5,
     )
+
+
+def _in_time(receive: Receive) -> Receive:
+    """Raises 408 when the body is not there in `BODY_SECONDS`; what comes behind it may take as long as it likes."""
+    end: float | None = asyncio.get_running_loop().time() + BODY_SECONDS
+
+    async def next_message() -> Message:
+        nonlocal end
+        try:
+            async with asyncio.timeout_at(end):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(408) from error
+        end = end if message.get("more_body") else None
+        return message
+
+    return next_message
 
 
 def _content_length(scope: Scope) -> int:

@@ -3,7 +3,8 @@
 2xx, whatever its content            sent
 401, 402, 403, 404, 405, 407, 408,   the third party cannot be used, be it for want of money (402): nobody's message
 421, 425, 426, 429, 5xx, 3xx         is at fault
-409                                  the same: an earlier attempt may still be under way
+409, 502, 504                        the same, and it may have taken the message: an earlier attempt may still be
+                                     under way, or a proxy in front of it did not wait
 any other 4xx                        this message is refused for good
 """
 
@@ -12,6 +13,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 _NOT_THE_MESSAGE_S_FAULT = (401, 402, 403, 404, 405, 407, 408, 409, 421, 425, 426, 429)
+_PERHAPS_TAKEN = (409, 502, 504)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ def meaning(status: int) -> Answer | None:
     if 400 <= status < 500 and status not in _NOT_THE_MESSAGE_S_FAULT:
         return Refused(status)
     return None
+
+
+def may_be_taken(status: int) -> bool:
+    """Whether the third party may have the message in spite of what it answered."""
+    return status in _PERHAPS_TAKEN
 
 
 def retry_after(text: str, now: datetime) -> float | None:

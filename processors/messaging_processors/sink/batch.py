@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from messaging_api.message import BilledMessage
-from messaging_processors.runtime.records import Failure, Position, Record
-from messaging_processors.sink.decoding import DeadLetter, Decoded, Item, Told, is_replayed
+from messaging_processors.runtime.records import Failure, Position, Record, is_replayed
+from messaging_processors.sink.decoding import DeadLetter, Decoded, Item, Told
 from messaging_processors.sink.rows import Change
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, BilledMessage, DeadLetterHeader, Receipt
+from messaging_api.message import RECEIPT_TYPE, TYPE_HEADER, BilledMessage, Receipt
 from messaging_api.processor import SinkConfig
-from messaging_processors.runtime.records import Failure, Outgoing, Record, dead_letter, explain, header
+from messaging_processors.runtime.records import Failure, Outgoing, Record, dead_letter, explain, header, is_replayed
 from messaging_processors.sink.rows import Change
 
 
@@ -64,11 +64,6 @@ def decode(records: Sequence[Record], config: SinkConfig, now: datetime) -> Deco
             failure = Failure("InvalidReceipt" if is_receipt else "InvalidMessage", explain(error), now, now)
             decoded.dead_letters.append(poison(record, config, failure))
     return decoded
-
-
-def is_replayed(record: Record) -> bool:
-    """Whether somebody put it back from the dead letters."""
-    return header(record.headers, DeadLetterHeader.ATTEMPTS) is not None
 
 
 def poison(record: Record, config: SinkConfig, failure: Failure, ends: Change | None = None) -> DeadLetter:

@@ -2,10 +2,10 @@
 
 Promises: messages of one account are sent in order, accounts concurrently, never more than `maxInFlight` at a time;
 every call for a message carries the same Idempotency-Key, its id, and its end; what is too late is not sent. No answer
-in time and a broken connection say nothing, since the third party may have taken the message: it is sent again, late or
-not, for what may have been sent is not paid back. So is what it could not take (`answers`): soon and with full jitter,
-`ATTEMPTS` times at most, unless it says itself when to come back; then its account's later messages wait with it, and
-the next attempt makes no call before.
+in time, a broken connection and some answers (`answers`) say nothing, since the third party may have taken the message:
+it is sent again, late or not, for what may have been sent is not paid back. So is what it could not take: soon and with
+full jitter, `ATTEMPTS` times at most, unless it says itself when to come back; then its account's later messages wait
+with it, and the next attempt makes no call before.
 `breaker` says whether there are calls, and repetitions, at all.
 """
 
@@ -27,7 +27,7 @@ from messaging_api.topology import ThirdParty
 from messaging_processors.runtime import metrics
 from messaging_processors.runtime.backoff import LONGEST_ASKED_FOR
 from messaging_processors.runtime.errors import Away
-from messaging_processors.sink.answers import Answer, Late, meaning, retry_after
+from messaging_processors.sink.answers import Answer, Late, may_be_taken, meaning, retry_after
 from messaging_processors.sink.breaker import Breaker, BreakerState, Call, RetryBudget
 
 THIRD_PARTY = "third-party"
@@ -36,6 +36,8 @@ _JITTER_SECONDS = 0.1
 """The most that the first repetition waits; each further one waits up to twice as long."""
 _IDLE_SECONDS = 2.0
 _TOLD = {"id", "account_id", "to", "body", "domain", "valid_until"}
+_TO_CONNECT = 0.9
+"""Of the timeout: a connection that takes longer leaves no time for an answer."""
 _LONGEST_TIMEOUT = 20.0
 """A turn of the loop lasts as long as its longest call, and a loop that does not turn looks dead."""
 
@@ -70,7 +72,7 @@ class Attempt:
             self.away = away
 
 
-class _NoAnswer(Away):
+class _Doubtful(Away):
     """The third party was asked, and what it did is unknown."""
 
 
@@ -93,8 +95,10 @@ class Provider:
         limits = httpx.Limits(max_keepalive_connections=self._in_flight, keepalive_expiry=_IDLE_SECONDS)
         self._url = httpx.URL(config.url)
         self._timeout = min(seconds(config.timeout), _LONGEST_TIMEOUT)
-        # The client's own timeouts start anew with every byte; `_send` bounds the whole.
-        self._client = httpx.AsyncClient(timeout=None, limits=limits, transport=transport)
+        # The client's own timeouts start anew with every byte; `_send` bounds the whole. Only that of connecting is of
+        # use: it ends first, and says that nothing was sent.
+        timeout = httpx.Timeout(None, connect=self._timeout * _TO_CONNECT)
+        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport)
         self._loop = asyncio.Runner()
         self._clocks = clocks or Clocks()
         self._breaker = Breaker(config.circuit_breaker, self._clocks.monotonic)
@@ -164,7 +168,7 @@ class Provider:
                 return True
             except Away as error:
                 task.result.failed.append(message.id)
-                if isinstance(error, _NoAnswer):
+                if isinstance(error, _Doubtful):
                     task.result.doubtful.add(message.id)
                 task.result.note(error)
         return False
@@ -197,19 +201,20 @@ class Provider:
         try:
             async with asyncio.timeout_at(end):
                 response = await self._client.send(self._request(message), stream=True)
-        except httpx.ConnectError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._away(f"{type(error).__name__}: {error}") from error
         except TimeoutError as error:
-            raise self._away(f"no answer in {self._timeout:g} s", kind=_NoAnswer) from error
+            raise self._away(f"no answer in {self._timeout:g} s", kind=_Doubtful) from error
         except httpx.TransportError as error:
-            raise self._away(f"{type(error).__name__}: {error}", kind=_NoAnswer) from error
+            raise self._away(f"{type(error).__name__}: {error}", kind=_Doubtful) from error
         await _drain(response, end)
-        if answer := meaning(response.status_code):
+        status = response.status_code
+        if answer := meaning(status):
             return answer
         asked = retry_after(response.headers.get("Retry-After", ""), self._clocks.now())
         if asked:
             self._not_before = self._clocks.monotonic() + min(asked, LONGEST_ASKED_FOR)
-        raise self._away(f"HTTP {response.status_code}", asked)
+        raise self._away(f"HTTP {status}", asked, _Doubtful if may_be_taken(status) else Away)
 
     def _request(self, message: BilledMessage) -> httpx.Request:
         body = message.model_dump(mode="json", include=_TOLD, exclude_none=True)

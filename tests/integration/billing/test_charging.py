@@ -195,3 +195,15 @@ def test_a_bad_deploy_does_not_empty_a_topic_into_the_dead_letters(
     assert broker.done(config.group_id, INPUTS) == 1100
     finish(broker, start(name="pod-1"))
     assert (errors(broker), charged(broker)) == (["InvalidMessage"] * 150, Counter([str(good.id)]))
+
+
+def test_callers_that_reuse_keys_take_no_room_from_others_dead_letters(
+    broker: Broker, start: Start, accounts: Accounts
+) -> None:
+    message = an_accepted_message()
+    put(broker, [message, *(message.model_copy(update={"body": str(number)}) for number in range(120))], partition=0)
+    for _ in range(100):
+        broker.put("postpaid", b"{", [("domain", "marketing")], partition=0)
+    finish(broker, start())
+    assert Counter(errors(broker)) == {"IdempotencyConflict": 120, "InvalidMessage": 100}
+    assert charged(broker) == Counter([str(message.id)])

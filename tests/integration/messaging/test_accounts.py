@@ -62,10 +62,15 @@ def test_a_change_that_redis_missed_counts_at_once_and_again_when_redis_is_back(
 
 
 @pytest.fixture
-def accounts(postgres_url: str, redis_url: str) -> Iterator[Accounts]:
-    engine, health = database.connect(postgres_url), Health()
+def cache(redis_url: str) -> Cache:
+    return Cache(redis_url, 60, Health())
+
+
+@pytest.fixture
+def accounts(postgres_url: str, cache: Cache) -> Iterator[Accounts]:
+    engine = database.connect(postgres_url)
     ensure_schema(engine)
-    yield Accounts(engine, Cache(redis_url, 60, health), health)
+    yield Accounts(engine, cache, Health())
     engine.dispose()
 
 
@@ -94,7 +99,7 @@ def test_a_change_that_the_database_does_not_finish_is_unknown(accounts: Account
 
 
 def test_what_redis_was_not_told_it_is_told_in_the_order_of_the_changes(
-    accounts: Accounts, redis_service: Service, postgres_url: str
+    accounts: Accounts, cache: Cache, redis_service: Service, postgres_url: str
 ) -> None:
     """Who tells it later waits for a change that is under way, and does not bring back what was before."""
     change = a_change()
@@ -104,6 +109,7 @@ def test_what_redis_was_not_told_it_is_told_in_the_order_of_the_changes(
         accounts.save(change, deadline=math.inf)
     finally:
         redis_service.resume()
+    eventually(cache.probe)
     with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as other:
         other.execute(sa.text("UPDATE accounts SET billing_type = 'Prepaid' WHERE id = :id"), {"id": change.id})
         telling = threading.Thread(target=lambda: eventually(accounts.tell_untold, within=15))

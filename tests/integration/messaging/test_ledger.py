@@ -71,13 +71,13 @@ def test_a_wrong_top_up_adds_nothing(callers: tuple[Caller, Caller], amount: str
     assert callers[0].ledger(account).json() == {"entries": [], "next": None}
 
 
-def test_a_balance_stays_what_the_database_can_hold(callers: tuple[Caller, Caller]) -> None:
+def test_a_balance_stays_what_the_ledger_can_hold_whatever_is_paid_back(callers: tuple[Caller, Caller]) -> None:
     account, most = callers[0].new_account("Prepaid"), "999999999999"
-    for key in range(9):
+    for key in range(4):
         callers[0].top_up(account, most, str(key)).raise_for_status()
     refused = callers[0].top_up(account, most, "one-too-many")
     assert (refused.status_code, refused.json()["field"]) == (422, "amount")
-    assert callers[0].account(account).json()["balance"] == str(9 * int(most))
+    assert callers[0].account(account).json()["balance"] == str(4 * int(most))
 
 
 def test_pages_are_complete_and_in_order_while_the_ledger_grows(callers: tuple[Caller, Caller]) -> None:

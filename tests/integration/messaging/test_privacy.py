@@ -97,7 +97,9 @@ def test_an_erasure_waits_for_the_sink_that_is_just_storing_that_number(
 
 def test_what_is_older_than_its_retention_goes(postgres_url: str, engine: sa.Engine) -> None:
     old, older, young = (
-        store_message(postgres_url, "failed", recipient=NUMBER, accepted_at=at, reason="a provider's words")
+        store_message(
+            postgres_url, "failed", recipient=NUMBER, accepted_at=at, updated_at=at, reason="a provider's words"
+        )
         for at in (ago(days=2), ago(days=31), ago(hours=1))
     )
     hashes = [recipient_hash(f"{NUMBER}{digit}") for digit in range(2)]
@@ -112,12 +114,17 @@ def test_what_is_older_than_its_retention_goes(postgres_url: str, engine: sa.Eng
     assert [bytes(row.recipient_hash) for row in kept] == hashes[1:]
 
 
-def test_what_is_charged_and_not_sent_yet_keeps_its_row(postgres_url: str, engine: sa.Engine) -> None:
+def test_what_may_still_be_paid_back_keeps_its_row_but_nothing_personal(postgres_url: str, engine: sa.Engine) -> None:
+    """What is not sent yet, and what was sent so lately that its provider may still say that it failed."""
     waiting = store_message(postgres_url, "charged", recipient=NUMBER, accepted_at=ago(days=31))
     sweeper = Sweeper(engine, Retention(messages="30d"), Health())
     sweeper.sweep()
-    assert personal(postgres_url, waiting) == [(NUMBER, "b")]
-    execute(postgres_url, sa.update(messages).where(messages.c.id == waiting).values(state="sent"))
+    assert personal(postgres_url, waiting) == [("", "")]
+    sent = sa.update(messages).where(messages.c.id == waiting)
+    execute(postgres_url, sent.values(state="sent", updated_at=ago(days=29)))
+    sweeper.sweep()
+    assert personal(postgres_url, waiting) == [("", "")]
+    execute(postgres_url, sent.values(updated_at=ago(days=31)))
     sweeper.sweep()
     assert personal(postgres_url, waiting) == []
 

@@ -191,7 +191,7 @@ def test_redis_that_is_away_stops_nothing_and_is_told_later(ends: Ends, sinks: S
         assert "redis" in sink.runtime.health.readiness().away
     finally:
         redis_service.start()
-    turn_until(lambda: ends.cached(charged) == {"sent": 200}, sink.step)
+    turn_until(lambda: ends.cached(charged) == {"sent": 200}, sink.step, sink.states.probe)
     assert "redis" not in sink.runtime.health.readiness().away
 
 

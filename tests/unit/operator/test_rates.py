@@ -49,9 +49,9 @@ def world() -> World:
     return world
 
 
-def configuration(world: World) -> dict[str, Any]:
+def configuration(world: World, deployment: ObjectKey = READER) -> dict[str, Any]:
     """As a pod of the Deployment would read it."""
-    config = world.cluster.objects[configuration_of(world.cluster.objects[READER])]
+    config = world.cluster.objects[configuration_of(world.cluster.objects[deployment])]
     found: dict[str, Any] = json.loads(config["data"][CONFIG_FILE])
     return found
 
@@ -98,7 +98,7 @@ def test_a_bad_table_keeps_no_other_price_half_changed_and_holds_up_nothing_else
     """The tariff beside the table belongs to the same prices; replicas and other processors do not."""
     spec = referring()
     spec["billing"][0] |= {"replicas": 3}
-    spec["billing"][0]["tariff"]["freeSegments"] = 7
+    spec["billing"][0]["tariff"] |= {"freeSegments": 7, "currency": "EUR"}
     spec["sinks"][0]["replicas"] = 2
     world.cluster.resource["spec"] = spec
     put_table(world, BAD)
@@ -107,6 +107,8 @@ def test_a_bad_table_keeps_no_other_price_half_changed_and_holds_up_nothing_else
     assert world.cluster.objects[READER]["spec"]["replicas"] == 3
     assert world.cluster.objects[ObjectKey("Deployment", "marketing")]["spec"]["replicas"] == 2
     assert configuration_of(world.cluster.objects[READER]) == before
+    accepting = configuration(world, ObjectKey("Deployment", "be-messaging"))
+    assert accepting["domains"]["marketing"]["currency"] == "USD", "what is accepted is what can be charged"
 
 
 def test_beside_a_bad_table_a_new_domain_is_known_at_the_old_prices(world: World) -> None:

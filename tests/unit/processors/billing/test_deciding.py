@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api.account import EntryKind
-from messaging_api.message import AcceptedMessage
+from messaging_api.message import AcceptedMessage, DeadLetterHeader
 from messaging_api.tariff import Refund, Tariff
 from messaging_api.topology import BillingType
 from messaging_processors.billing.deciding import Account, Books, Decided, Emission, Entry, Repeat, decide
 from messaging_processors.billing.handling import Letter, Priced
+from messaging_processors.runtime.records import Headers
 from testkit.deciding import MONTH, NOW, a_priced, an_entry, books, moved
 from testkit.samples import TENANT, an_accepted_message
 
@@ -137,6 +138,15 @@ def test_a_repeat_elsewhere_tells_nothing() -> None:
     assert found.books.accounts == {(TENANT, "account-1"): Account("USD", -UNIT, None)}
 
 
+def test_what_is_put_back_from_the_dead_letters_is_told_whoever_charged_it_before() -> None:
+    """It may have become one after it was charged, and nobody heard of that."""
+    attempted: Headers = ((DeadLetterHeader.ATTEMPTS.value, b"1"),)
+    charged = a_priced(per_message="1")
+    put_back = replace(charged, record=replace(moved(charged).record, headers=attempted))
+    entry = an_entry(charged)
+    assert decided([put_back], books({}, (entry,))).decisions == [Emission(put_back, entry, again=True)]
+
+
 @pytest.mark.parametrize("field", ["account_id", "domain", "to", "body"])
 def test_another_message_under_the_same_id_is_a_dead_letter(field: str) -> None:
     """Beside the first one in a batch, and after it."""
@@ -222,6 +232,13 @@ def test_it_ends_before_the_first_dead_letter_without_room() -> None:
     items: list[Priced | Letter] = [poison[0], a_priced(), poison[1], a_priced(), poison[2], a_priced()]
     accounts = books({"account-1": Account("USD", 0, None)})
     assert [len(decided(items, accounts, room=room).decisions) for room in range(4)] == [0, 2, 4, 6]
+
+
+def test_letters_that_callers_cause_need_no_room() -> None:
+    first = a_priced()
+    other = a_priced(first.message.model_copy(update={"body": "another"}))
+    accounts = books({"account-1": Account("USD", 0, None)})
+    assert len(decided([first, other, a_priced()], accounts, room=0).decisions) == 3
 
 
 prices = st.integers(0, 5 * UNIT).map(lambda micros: f"{micros / UNIT:.6f}")

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
 from messaging_processors.gateway import forwarding
 from messaging_processors.gateway.app import create_app
@@ -104,6 +106,28 @@ def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **
     return asyncio.run(conversation())
 
 
+def ask_for(keys: ApiKeys, upstream: Conversation, target: bytes) -> Message:
+    """How the gateway's answer begins when a request's target stands on the wire like that; no client sends that."""
+    began: list[Message] = []
+    scope: Scope = {"type": "http", "method": "GET", "headers": [(b"x-api-key", KEY.encode())], "query_string": b""}
+    scope.update(raw_path=target, path=unquote(target.decode()))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        began.append(message)
+
+    async def conversation() -> None:
+        async with listening(upstream) as port:
+            app = create_app(keys, f"http://127.0.0.1:{port}")
+            async with app.router.lifespan_context(app):
+                await app(scope, receive, send)
+
+    asyncio.run(conversation())
+    return began[0]
+
+
 def problem(answer: httpx.Response) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == answer.status_code
@@ -187,6 +211,21 @@ def test_the_api_is_described_to_everybody(keys: ApiKeys) -> None:
     assert ask(keys, upstream, "GET", "/openapi.json").status_code == 202
     assert upstream.head.startswith("GET /openapi.json ")
     assert not upstream.headers().keys() & {"x-tenant", "x-scopes"}
+
+
+def test_nobody_without_a_key_keeps_the_gateway_waiting_for_a_body(keys: ApiKeys) -> None:
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    assert ask(keys, Recorder(), "GET", "/openapi.json", content=silence()).status_code == 202
+
+
+@pytest.mark.parametrize("target", [b"%2Fv1%2F@localhost/x", b"%2Fv1%2Fmessages", b"%2Fopenapi.json"])
+def test_a_target_that_is_no_path_changes_no_host_s_name(keys: ApiKeys, target: bytes) -> None:
+    upstream = Recorder()
+    answer = ask_for(keys, upstream, target)
+    assert (answer["status"], upstream.head) == (404, "")
 
 
 def test_nothing_but_the_api_is_reached(keys: ApiKeys) -> None:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from messaging_processors.runtime import web
 from messaging_processors.runtime.problems import HANDLERS
 from messaging_processors.runtime.web import MAX_BODY_BYTES, Guard
 
@@ -56,6 +57,18 @@ def test_a_body_is_bounded_whether_its_size_is_announced_or_not(announced: bool)
     assert send(MAX_BODY_BYTES).text == str(MAX_BODY_BYTES)
     refused = send(MAX_BODY_BYTES + 1)
     assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silence() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(web, "BODY_SECONDS", 0.05)
+    app = guarded(max_in_flight=1)
+    answer = ask(app, "POST", "/sizes/a", silence())
+    assert (answer.status_code, answer.headers["content-type"]) == (408, "application/problem+json")
+    assert ask(app, "POST", "/sizes/a").status_code == 200, "it is in flight no longer"
 
 
 def test_one_request_too_many_is_told_to_come_back() -> None:

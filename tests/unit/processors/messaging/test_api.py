@@ -34,6 +34,11 @@ def test_an_accepted_message_is_published_and_has_a_place_to_ask_for_it() -> Non
     assert json.loads(record.value or b"")["tenant"] == "shop"
 
 
+def test_a_path_that_is_none_is_a_problem_and_no_way_to_another_host() -> None:
+    answer = BeMessaging().ask("POST", "/v1/messages/", json=GOOD)
+    assert (problem(answer)["status"], "location" in answer.headers) == (404, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

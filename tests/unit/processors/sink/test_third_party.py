@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import socket
 import socketserver
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from threading import Event, Thread
@@ -113,6 +114,17 @@ def test_an_answer_that_never_ends_is_waited_for_no_longer_than_one_that_never_c
     with dribbling(begin) as url, closing(Provider(ThirdParty(url=url, timeout="500ms"))) as provider:
         made = provider.attempt(several(1), (), lambda: False)
     assert (list(made.answers.values()), made.away and made.away.why) == (answers, why)
+
+
+def test_a_connection_that_is_never_made_has_sent_nothing() -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        stack.enter_context(socket.create_connection(full.getsockname()))  # the one that waits to be taken
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        provider = stack.enter_context(closing(Provider(ThirdParty(url=url, timeout="300ms"))))
+        made = provider.attempt(several(1), (), lambda: False)
+    assert made.away
+    assert (made.away.why, made.doubtful) == ("127.0.0.1: ConnectTimeout: ", set())
 
 
 def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
 from messaging_api.topology import CircuitBreaker, ThirdParty
 from messaging_processors.sink.answers import Late, Sent
 from messaging_processors.sink.breaker import FEWEST_CALLS, RETRY_RESERVE
 from messaging_processors.sink.third_party import ATTEMPTS, Clocks, Provider
-from testkit.answering import always, answer, attempt, several
+from testkit.answering import Answering, always, answer, attempt, several
 from testkit.clocks import Clock
 from testkit.samples import a_billed_message
 
@@ -178,30 +179,36 @@ def test_what_becomes_too_late_while_it_is_tried_is_not_sent_again() -> None:
     assert (made.answers, made.failed) == ({message.id: Late()}, [message.id])
 
 
-def test_what_may_have_been_taken_is_sent_again_however_late() -> None:
+def hangs_up(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError("reset", request=request)
+
+
+@pytest.mark.parametrize("answering", [hangs_up, always(409), always(502), always(504)])
+def test_what_may_have_been_taken_is_sent_again_however_late(answering: Answering) -> None:
     """Else it could be paid back and sent."""
     times = iter([datetime(2030, 1, 1, second=second, tzinfo=UTC) for second in range(60)])
     message = a_billed_message().model_copy(update={"valid_until": datetime(2030, 1, 1, second=2, tzinfo=UTC)})
     calls: list[httpx.Request] = []
 
-    def hang_up(request: httpx.Request) -> httpx.Response:
+    def take(request: httpx.Request) -> httpx.Response:
         calls.append(request)
-        raise httpx.ReadError("reset", request=request)
+        return answering(request)
 
     config, clocks = ThirdParty(url="http://provider.example"), Clocks(now=lambda: next(times))
-    with closing(Provider(config, httpx.MockTransport(hang_up), clocks)) as provider:
+    with closing(Provider(config, httpx.MockTransport(take), clocks)) as provider:
         made = provider.attempt([message], (), lambda: False)
         assert (len(calls), made.answers, made.doubtful) == (ATTEMPTS, {}, {message.id})
         provider.attempt([message], made.failed, lambda: False, made.doubtful)
     assert len(calls) > ATTEMPTS
 
 
-def test_what_never_reached_the_third_party_is_too_late_in_the_end() -> None:
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout])
+def test_what_never_reached_the_third_party_is_too_late_in_the_end(error: type[httpx.TransportError]) -> None:
     times = iter([datetime(2030, 1, 1, second=second, tzinfo=UTC) for second in range(60)])
     message = a_billed_message().model_copy(update={"valid_until": datetime(2030, 1, 1, second=3, tzinfo=UTC)})
 
     def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused", request=request)
+        raise error("refused", request=request)
 
     config, clocks = ThirdParty(url="http://provider.example"), Clocks(now=lambda: next(times))
     with closing(Provider(config, httpx.MockTransport(refuse), clocks)) as provider:
