@@ -204,6 +204,7 @@ def test_callers_that_reuse_keys_take_no_room_from_others_dead_letters(
     put(broker, [message, *(message.model_copy(update={"body": str(number)}) for number in range(120))], partition=0)
     for _ in range(100):
         broker.put("postpaid", b"{", [("domain", "marketing")], partition=0)
+    broker.flush()
     finish(broker, start())
     assert Counter(errors(broker)) == {"IdempotencyConflict": 120, "InvalidMessage": 100}
     assert charged(broker) == Counter([str(message.id)])

@@ -55,7 +55,10 @@ def test_a_commit_that_comes_late_ends_no_other_transaction(
     ids = feed(broker, 200)
     turn_until(lambda: late.seen, pod.step)
     ids += feed(broker, 200)
-    commit = proxy.rule(Api.END_TXN, Direction.REQUEST, Action.HOLD)
+    given_up = late.seen[0].ending_producer
+    commit = proxy.rule(
+        Api.END_TXN, Direction.REQUEST, Action.HOLD, when=lambda request: request.ending_producer != given_up
+    )
     with ThreadPoolExecutor(1) as thread:
         was_open = thread.submit(let_in_meanwhile, broker, late, proxy.answer_to(late), commit)
         turn_until(lambda: len(charged(broker)) == len(ids), *[pod.step] * 5)
