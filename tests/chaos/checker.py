@@ -20,6 +20,8 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.EXPIRIES: acceptance.expiries,
     Check.REMEMBERED: acceptance.remembered,
     Check.EFFECTS: delivery.effects,
+    Check.RECEIPTS: delivery.receipts,
+    Check.ASKED: delivery.asked,
     Check.KEYS: delivery.keys,
     Check.LEDGER_ORDER: delivery.ledger_order,
     Check.EFFECT_ORDER: delivery.effect_order,

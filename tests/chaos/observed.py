@@ -125,6 +125,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """What the third party says became of a message, as it was accepted."""
+
+    id: UUID
+    state: MessageState
+
+
+@dataclass(frozen=True)
 class Billed:
     """A record of a domain topic; `amount` is what it says that the message cost."""
 
@@ -180,6 +188,7 @@ class Observed:
     rows: tuple[Row, ...] = ()
     remembered: tuple[Remembered, ...] = ()
     calls: tuple[Call, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
     billed: tuple[Billed, ...] = ()
     letters: tuple[Letter, ...] = ()
     markers: tuple[Place, ...] = ()

@@ -9,7 +9,20 @@ from uuid import UUID
 import redis
 import sqlalchemy as sa
 
-from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Remembered, Row
+from chaos.observed import (
+    Account,
+    Billed,
+    Call,
+    Entry,
+    Letter,
+    LogLine,
+    Observed,
+    Place,
+    Progress,
+    Receipt,
+    Remembered,
+    Row,
+)
 from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
@@ -38,7 +51,7 @@ _REFUSED = 422
 def observe(world: World) -> Observed:
     """Everything that the checker wants to know."""
     letters = [record for name in WORKERS for record in world.broker.everything(f"{name}.dlq")]
-    billed = [record for domain in DOMAINS for record in world.broker.everything(domain)]
+    told = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
     stored = _stored(world)
     return Observed(
@@ -47,11 +60,12 @@ def observe(world: World) -> Observed:
         **stored,
         remembered=_remembered(world, stored["rows"]),
         calls=tuple(map(_call, list(world.third_party.records))),
-        billed=tuple(_billed(record) for record in billed if _header(record, TYPE_HEADER) != RECEIPT_TYPE),
+        receipts=tuple(_receipt(record) for record in told if _is_receipt(record)),
+        billed=tuple(_billed(record) for record in told if not _is_receipt(record)),
         letters=tuple(_letter(record) for record in letters if record.value is not None),
         markers=tuple(_replayed(record) for record in letters if record.value is None),
         inputs=tuple(found for record in inputs if (found := _id(record))),
-        progress=tuple(_progress(world, [*billed, *inputs])),
+        progress=tuple(_progress(world, [*told, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
         logs=tuple(LogLine(pod.name, line) for pod in world.supervisor.all_pods for line in pod.log.splitlines()),
     )
@@ -118,6 +132,15 @@ def _row(row: sa.Row[Any]) -> Row:
 
 def _call(record: Record) -> Call:
     return Call(UUID(record.id), record.body, effective=record.status < 300, refused=record.status == _REFUSED)
+
+
+def _is_receipt(record: Seen) -> bool:
+    return _header(record, TYPE_HEADER) == RECEIPT_TYPE
+
+
+def _receipt(record: Seen) -> Receipt:
+    receipt = json.loads(record.value or b"")
+    return Receipt(UUID(receipt["id"]), MessageState(receipt["status"]))
 
 
 def _billed(record: Seen) -> Billed:

@@ -9,8 +9,8 @@ import pytest
 
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
-from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, an_id
-from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress
+from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, an_id, asked_for
+from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress, Receipt
 from chaos.violations import Check
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
@@ -81,6 +81,11 @@ def later_in_the_ledger(world: Observed) -> Observed:
     return changed("sendings", 2, seq=99)(swapped("calls", 2, 5)(world))
 
 
+def asking(number: int, **changes: str) -> str:
+    """What the third party is asked, in the good world or with changes."""
+    return asked_for(next(one for one in a_good_world().sendings if _is(one, number)), **changes)
+
+
 LINE = LogLine("sink", '{"event": "%s", "level": "%s"}')
 NEVER_CHARGED = a_letter(98, "billing-marketing", "OperationalError")
 PUT_BACK = a_letter(7, "authentication")
@@ -112,7 +117,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
             ),
         ),
     ),
-    "a charged message has no row": (Check.ROWS, without("rows", 6)),
+    "a charged message has no row": (Check.ROWS, without("rows", 7)),
     "a message has two rows": (Check.ROWS, twice("rows", 6)),
     "a message is left charged": (Check.ROWS, ends_as(4, MessageState.CHARGED)),
     "what may always be charged is late for billing": (Check.EXPIRIES, changed("sendings", 8, valid_for="")),
@@ -120,14 +125,27 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "billing gives up what has time": (Check.EXPIRIES, changed("entries", 8, recorded_at=NOON + AN_END / 2)),
     "a sink gives up what has time": (Check.EXPIRIES, changed("rows", 9, updated_at=NOON + AN_END / 2)),
     "Redis is behind the row": (Check.REMEMBERED, changed("remembered", 6, state=MessageState.CHARGED)),
-    "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4))),
+    "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4), body=asking(4))),
     "a sent message never arrived": (Check.EFFECTS, changed("calls", 6, effective=False)),
-    "one key asks for two things": (Check.KEYS, with_("calls", Call(an_id(2), "another", effective=False))),
+    "a receipt changes nothing": (Check.RECEIPTS, ends_as(2, MessageState.SENT)),
+    "a row says otherwise than its receipt": (Check.RECEIPTS, ends_as(6, MessageState.DELIVERED)),
+    "receipts contradict each other": (Check.RECEIPTS, with_("receipts", Receipt(an_id(2), MessageState.FAILED))),
+    "what nobody told of is delivered": (Check.RECEIPTS, ends_as(5, MessageState.DELIVERED)),
+    **{
+        f"the third party is asked for another {name}": (Check.ASKED, changed("calls", 6, body=asking(6, **{name: ""})))
+        for name in ("id", "accountId", "domain", "to", "body")
+    },
+    "one key asks for two things": (
+        Check.KEYS,
+        with_("calls", Call(an_id(2), asking(2, validUntil="noon"), effective=False)),
+    ),
     "an account's messages are charged out of order": (Check.LEDGER_ORDER, later_in_the_ledger),
     "an account's messages are sent out of order": (Check.EFFECT_ORDER, swapped("calls", 2, 5)),
     "a top-up counts twice": (Check.PAYMENTS, twice("payments", 1)),
     "a top-up is lost": (Check.PAYMENTS, with_("payments", Payment(an_id(8), "prepaid-1", 5, Outcome.OK))),
     "a refused top-up counts": (Check.PAYMENTS, changed("payments", 1, outcome=Outcome.FAIL)),
+    "a top-up is somebody else's": (Check.PAYMENTS, changed("payments", 1, account="postpaid-1")),
+    "a top-up is more than was paid": (Check.PAYMENTS, changed("payments", 1, micros=19_999)),
     "a top-up comes from nowhere": (Check.PAYMENTS, with_("entries", STRANGE)),
     "an account has more than its entries": (
         Check.BALANCES,
@@ -146,7 +164,10 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         Check.LIMITS,
         lambda world: replace(world, accounts=tuple(replace(one, credit_limit=19_999) for one in world.accounts)),
     ),
-    "a charge in vain is kept": (Check.REVERSALS, ends_as(5, MessageState.FAILED)),
+    "a charge in vain is kept": (
+        Check.REVERSALS,
+        all_of(ends_as(5, MessageState.FAILED), with_("receipts", Receipt(an_id(5), MessageState.FAILED))),
+    ),
     "what was sent is paid back": (Check.REVERSALS, ends_as(3, MessageState.SENT)),
     "a domain topic has a message twice": (
         Check.REPEATED,
