@@ -33,6 +33,7 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.REVERSALS: money.reversals,
     Check.REPEATED: topics.repeated,
     Check.LETTERS: topics.letters,
+    Check.LOSSLESS: topics.lossless,
     Check.BURIED: topics.buried,
     Check.REPLAYS: topics.replays,
     Check.OFFSETS: topics.offsets,

@@ -10,6 +10,7 @@ from chaos.observed import (
     Account,
     Billed,
     Call,
+    Content,
     Entry,
     Letter,
     LogLine,
@@ -42,7 +43,12 @@ def an_id(number: int) -> UUID:
 
 def a_letter(number: int, processor: str, error: str = "Refused", ours: int = 0) -> Letter:
     """Of what the third party refused; `ours` is the number in its topic, the message's own unless told."""
-    return Letter((f"{processor}.dlq", 0, ours or number), processor, error, _at(number), an_id(number))
+    own, record = (f"{processor}.dlq", 0, ours or number), a_record(number)
+    return Letter(own, processor, error, _at(number), an_id(number), record, record)
+
+
+def a_record(number: int) -> Content:
+    return Content(b"account", f"message {number}".encode(), (("domain", b"marketing"),))
 
 
 def asked_for(sending: Sending, **changes: str) -> str:

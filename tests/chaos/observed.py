@@ -143,14 +143,25 @@ class Billed:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a record has itself: nothing of what dead letters add."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True)
 class Letter:
-    """A dead letter; `source` is the record that it was. Where nobody can read an id there is none."""
+    """A dead letter; `original` is the record that it was, at `source`. Where nobody can read an id there is none."""
 
     place: Place
     processor: str
     error: str
     source: Place
     id: UUID | None = None
+    content: Content | None = field(default=None, repr=False)
+    original: Content | None = field(default=None, repr=False)
 
     @property
     def by_billing(self) -> bool:

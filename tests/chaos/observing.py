@@ -1,7 +1,7 @@
 """Reads a world that is quiet, from outside: the database, the topics, the third party, the logs, the journal."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
@@ -13,6 +13,7 @@ from chaos.observed import (
     Account,
     Billed,
     Call,
+    Content,
     Entry,
     Letter,
     LogLine,
@@ -27,6 +28,7 @@ from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
 from messaging_api.message import (
+    DEAD_LETTER_PREFIX,
     RECEIPT_TYPE,
     TYPE_HEADER,
     DeadLetterHeader,
@@ -53,6 +55,7 @@ def observe(world: World) -> Observed:
     letters = [record for name in WORKERS for record in world.broker.everything(f"{name}.dlq")]
     told = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
+    sources = by_place([*told, *inputs])
     stored = _stored(world)
     return Observed(
         sendings=world.journal.sendings(),
@@ -62,7 +65,7 @@ def observe(world: World) -> Observed:
         calls=tuple(map(_call, list(world.third_party.records))),
         receipts=tuple(_receipt(record) for record in told if _is_receipt(record)),
         billed=tuple(_billed(record) for record in told if not _is_receipt(record)),
-        letters=tuple(_letter(record) for record in letters if record.value is not None),
+        letters=tuple(_letter(record, sources) for record in letters if record.value is not None),
         markers=tuple(_replayed(record) for record in letters if record.value is None),
         inputs=tuple(found for record in inputs if (found := _id(record))),
         progress=tuple(_progress(world, [*told, *inputs])),
@@ -149,15 +152,23 @@ def _billed(record: Seen) -> Billed:
     return Billed(_place(record), UUID(billed["id"]), micros(billed["charge"]["amount"]), replayed)
 
 
-def _letter(record: Seen) -> Letter:
+def _letter(record: Seen, sources: Mapping[Place, Seen]) -> Letter:
     partition, offset = (int(_header(record, name)) for name in (DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET))
+    source = _header(record, DeadLetterHeader.TOPIC), partition, offset
     return Letter(
         _place(record),
         _header(record, DeadLetterHeader.PROCESSOR),
         _header(record, DeadLetterHeader.ERROR_CLASS),
-        (_header(record, DeadLetterHeader.TOPIC), partition, offset),
+        source,
         _id(record),
+        _content(record),
+        _content(sources[source]) if source in sources else None,
     )
+
+
+def _content(record: Seen) -> Content:
+    own = tuple((name, value) for name, value in record.headers if not name.startswith(DEAD_LETTER_PREFIX))
+    return Content(record.key, record.value, own)
 
 
 def _replayed(marker: Seen) -> Place:
@@ -172,6 +183,11 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
         group = group_of(world.broker, name)
         for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
             yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))
+
+
+def by_place(records: Iterable[Seen]) -> dict[Place, Seen]:
+    """Each where it was written."""
+    return {_place(record): record for record in records}
 
 
 def _place(record: Seen) -> Place:

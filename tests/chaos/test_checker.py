@@ -9,7 +9,7 @@ import pytest
 
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
-from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, an_id, asked_for
+from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, a_record, an_id, asked_for
 from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress, Receipt
 from chaos.violations import Check
 from messaging_api.account import EntryKind
@@ -79,6 +79,11 @@ def accepted(number: int, outcome: Outcome = Outcome.OK) -> Break:
 def later_in_the_ledger(world: Observed) -> Observed:
     """The first message should have been the last, and the third party had it so."""
     return changed("sendings", 2, seq=99)(swapped("calls", 2, 5)(world))
+
+
+def a_letter_with(**changes: Any) -> Break:  # noqa: ANN401  fields of any kind
+    """It says something else than its record did."""
+    return changed("letters", 3, content=replace(a_record(3), **changes))
 
 
 def asking(number: int, **changes: str) -> str:
@@ -177,6 +182,10 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         Check.LETTERS,
         all_of(*[with_("letters", a_letter(6, "billing-marketing", CONFLICT, ours)) for ours in (1, 2)]),
     ),
+    "a dead letter has lost its key": (Check.LOSSLESS, a_letter_with(key=None)),
+    "a dead letter has lost its value": (Check.LOSSLESS, a_letter_with(value=b"")),
+    "a dead letter has lost a header": (Check.LOSSLESS, a_letter_with(headers=())),
+    "a dead letter is of no record": (Check.LOSSLESS, changed("letters", 3, original=None)),
     "a message is dead-lettered without a letter": (Check.BURIED, without("letters", 3)),
     "what was sent has a letter": (Check.BURIED, with_("letters", a_letter(7, "authentication", ours=70))),
     "what was put back, and not paid back, is not sent": (

@@ -31,6 +31,7 @@ class Check(StrEnum):
     REVERSALS = "what was charged in vain is paid back once, where the tariff says so"
     REPEATED = "no topic has a message twice"
     LETTERS = "billing puts a record aside once"
+    LOSSLESS = "a dead letter has all that the record had"
     BURIED = "a message is dead-lettered where its letter waits"
     REPLAYS = "a letter is put back once, and marked once"
     OFFSETS = "everything was read to its end"
