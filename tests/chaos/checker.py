@@ -38,6 +38,7 @@ CHECKS: dict[Check, Callable[[Observed], Iterator[Violation]]] = {
     Check.REPLAYS: topics.replays,
     Check.OFFSETS: topics.offsets,
     Check.TRANSACTIONS: topics.transactions,
+    Check.ENDS: logs.ends,
     Check.ERRORS: logs.errors,
     Check.PRIVACY: logs.privacy,
 }

@@ -189,6 +189,14 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class End:
+    """Of a process that nobody had told to end."""
+
+    pod: str
+    code: int
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything."""
 
@@ -209,6 +217,7 @@ class Observed:
     progress: tuple[Progress, ...] = ()
     open_topics: tuple[str, ...] = ()
     """Topics with records of a transaction that has not ended."""
+    ends: tuple[End, ...] = ()
     logs: tuple[LogLine, ...] = field(default=(), repr=False)
 
     @property

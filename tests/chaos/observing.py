@@ -14,6 +14,7 @@ from chaos.observed import (
     Billed,
     Call,
     Content,
+    End,
     Entry,
     Letter,
     LogLine,
@@ -56,7 +57,7 @@ def observe(world: World) -> Observed:
     told = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
     sources = by_place([*told, *inputs])
-    stored = _stored(world)
+    stored, pods = _stored(world), world.supervisor.all_pods
     return Observed(
         sendings=world.journal.sendings(),
         payments=world.journal.payments(),
@@ -70,7 +71,8 @@ def observe(world: World) -> Observed:
         inputs=tuple(found for record in inputs if (found := _id(record))),
         progress=tuple(_progress(world, [*told, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
-        logs=tuple(LogLine(pod.name, line) for pod in world.supervisor.all_pods for line in pod.log.splitlines()),
+        ends=tuple(End(pod.name, code) for pod in pods for code in pod.unasked_ends),
+        logs=tuple(LogLine(pod.name, line) for pod in pods for line in pod.log.splitlines()),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
 from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, a_record, an_id, asked_for
-from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress, Receipt
+from chaos.observed import Billed, Call, End, Entry, LogLine, Observed, Outcome, Payment, Progress, Receipt
 from chaos.violations import Check
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
@@ -206,6 +206,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "a marker without a letter": (Check.REPLAYS, with_("markers", ("marketing.dlq", 0, 99))),
     "a group is not done": (Check.OFFSETS, with_("progress", Progress("sink", "marketing", 1, committed=3, end=4))),
     "a transaction is open": (Check.TRANSACTIONS, with_("open_topics", "marketing")),
+    "a processor ends by itself": (Check.ENDS, with_("ends", End("be-messaging-1", 0))),
     "a processor fails": (Check.ERRORS, with_("logs", replace(LINE, text=LINE.text % ("oops", "error")))),
     "a trace of a failure": (Check.ERRORS, with_("logs", replace(LINE, text="Traceback (most recent call last):"))),
     "a text in a log": (Check.PRIVACY, with_("logs", replace(LINE, text=LINE.text % (THREE_SEGMENTS, "info")))),

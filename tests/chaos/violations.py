@@ -36,6 +36,7 @@ class Check(StrEnum):
     REPLAYS = "a letter is put back once, and marked once"
     OFFSETS = "everything was read to its end"
     TRANSACTIONS = "no transaction is open"
+    ENDS = "no processor ends unless it is told to"
     ERRORS = "no processor met what nobody expected"
     PRIVACY = "no log has a text, a number or a key"
 
