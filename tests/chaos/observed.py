@@ -197,6 +197,14 @@ class End:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """A time in which some process stood still."""
+
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything."""
 
@@ -218,6 +226,7 @@ class Observed:
     open_topics: tuple[str, ...] = ()
     """Topics with records of a transaction that has not ended."""
     ends: tuple[End, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     logs: tuple[LogLine, ...] = field(default=(), repr=False)
 
     @property

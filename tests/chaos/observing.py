@@ -72,6 +72,7 @@ def observe(world: World) -> Observed:
         progress=tuple(_progress(world, [*told, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
         ends=tuple(End(pod.name, code) for pod in pods for code in pod.unasked_ends),
+        freezes=tuple(freeze for pod in pods for freeze in pod.freezes),
         logs=tuple(LogLine(pod.name, line) for pod in pods for line in pod.log.splitlines()),
     )
 

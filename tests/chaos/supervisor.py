@@ -8,9 +8,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from chaos.observed import Freeze
 from chaos.usage import Usage, usage
 from messaging_api.processor import ProcessorConfig
 from testkit.processes import Processor, Slot, a_slot, launch
@@ -28,6 +30,7 @@ class Pod:
         self.wanted = True
         self.unasked_ends: list[int] = []
         """The exit code of every process of it that ended though nobody had asked for that."""
+        self.freezes: list[Freeze] = []
         self._environment = environment
         self._told_to_end: Processor | None = None
         self._start()
@@ -60,12 +63,13 @@ class Pod:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Alive but silent."""
-        process = self.running.process
+        process, began = self.running.process, datetime.now(UTC)
         process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+            self.freezes.append(Freeze(began, datetime.now(UTC)))
 
     def usage(self) -> Usage:
         """What its process uses now."""

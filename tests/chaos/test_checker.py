@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import timedelta
 from functools import reduce
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
 from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, a_record, an_id, asked_for
-from chaos.observed import Billed, Call, End, Entry, LogLine, Observed, Outcome, Payment, Progress, Receipt
+from chaos.observed import Billed, Call, End, Entry, Freeze, LogLine, Observed, Outcome, Payment, Progress, Receipt
 from chaos.violations import Check
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
@@ -91,6 +92,7 @@ def asking(number: int, **changes: str) -> str:
     return asked_for(next(one for one in a_good_world().sendings if _is(one, number)), **changes)
 
 
+LATE = NOON + AN_END + timedelta(seconds=11)
 LINE = LogLine("sink", '{"event": "%s", "level": "%s"}')
 NEVER_CHARGED = a_letter(98, "billing-marketing", "OperationalError")
 PUT_BACK = a_letter(7, "authentication")
@@ -129,6 +131,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "what may always be sent is late for the sink": (Check.EXPIRIES, changed("sendings", 9, valid_for="")),
     "billing gives up what has time": (Check.EXPIRIES, changed("entries", 8, recorded_at=NOON + AN_END / 2)),
     "a sink gives up what has time": (Check.EXPIRIES, changed("rows", 9, updated_at=NOON + AN_END / 2)),
+    "billing charges what is late": (Check.EXPIRIES, changed("entries", 9, recorded_at=LATE)),
     "Redis is behind the row": (Check.REMEMBERED, changed("remembered", 6, state=MessageState.CHARGED)),
     "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4), body=asking(4))),
     "a sent message never arrived": (Check.EFFECTS, changed("calls", 6, effective=False)),
@@ -244,6 +247,13 @@ def test_what_is_unknown_may_be_there_or_not() -> None:
     world = changed("sendings", 6, outcome=Outcome.UNKNOWN)(a_good_world())
     assert violations(world) == []
     assert violations(accepted(98, Outcome.UNKNOWN)(world)) == []
+
+
+def test_billing_may_have_been_frozen_before_it_charged_what_is_late() -> None:
+    world = changed("entries", 9, recorded_at=LATE)(a_good_world())
+    assert violations(with_("freezes", Freeze(NOON, NOON + AN_END))(world))
+    assert violations(with_("freezes", Freeze(LATE, LATE + AN_END))(world))
+    assert violations(with_("freezes", Freeze(NOON + AN_END, LATE))(world)) == []
 
 
 def test_a_replayed_letter_may_be_sent_after_its_successors() -> None:

@@ -15,7 +15,7 @@ class Check(StrEnum):
     GHOST = "what was refused or never sent is nowhere"
     ENTRIES = "a message has one decision at most"
     ROWS = "a decision has exactly one row, in a state that is its own"
-    EXPIRIES = "only a message that has an end expires, and not before"
+    EXPIRIES = "only a message that has an end expires, not before, and then costs nothing"
     REMEMBERED = "Redis has no other state than the row"
     EFFECTS = "the third party did what the rows say, and nothing else"
     RECEIPTS = "a row says what the receipts of its message say"
