@@ -1,15 +1,16 @@
 """A world in which every promise was kept, made by hand, for tests of the checker to break."""
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid5
 
 from chaos.observed import (
     Account,
     Billed,
     Call,
+    Content,
     Entry,
     Letter,
     LogLine,
@@ -18,6 +19,7 @@ from chaos.observed import (
     Payment,
     Place,
     Progress,
+    Receipt,
     Remembered,
     Row,
     Sending,
@@ -28,7 +30,6 @@ from messaging_api.message import MessageState
 from messaging_api.topology import BillingType
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-Kept = TypeVar("Kept", Row, Remembered)
 AN_END = timedelta(seconds=3)
 """After that everything is done, or too late."""
 ONE_SEGMENT = MARK
@@ -42,7 +43,18 @@ def an_id(number: int) -> UUID:
 
 def a_letter(number: int, processor: str, error: str = "Refused", ours: int = 0) -> Letter:
     """Of what the third party refused; `ours` is the number in its topic, the message's own unless told."""
-    return Letter((f"{processor}.dlq", 0, ours or number), processor, error, _at(number), an_id(number))
+    own, record = (f"{processor}.dlq", 0, ours or number), a_record(number)
+    return Letter(own, processor, error, _at(number), an_id(number), record, record)
+
+
+def a_record(number: int) -> Content:
+    return Content(b"account", f"message {number}".encode(), (("domain", b"marketing"),))
+
+
+def asked_for(sending: Sending, **changes: str) -> str:
+    """What the third party is asked for the message's sake."""
+    wanted = {"accountId": sending.account, "domain": sending.domain, "to": sending.to, "body": sending.body}
+    return json.dumps({"id": str(sending.id)} | wanted | changes)
 
 
 @dataclass
@@ -70,7 +82,12 @@ class History:
         self._message(number, account, domain, body, MessageState.SENT, price)
         charge = Entry(an_id(number), 0, account, EntryKind.CHARGE, -price, 0, an_id(number), domain, segments, free)
         self._enter(replace(charge, refundable=domain == "marketing"))
-        self._add(calls=Call(an_id(number), f"body of {number}", effective=True))
+        self._add(calls=Call(an_id(number), asked_for(self.seen.sendings[-1]), effective=True))
+
+    def told(self, number: int, state: MessageState) -> None:
+        """By the third party's receipt, of what was sent."""
+        self._ends_as(number, state)
+        self._add(receipts=Receipt(an_id(number), state))
 
     def refused(self, number: int, account: str, body: str) -> None:
         """For want of money."""
@@ -98,8 +115,8 @@ class History:
             replace(call, effective=False, refused=True) if call.key == an_id(number) else call
             for call in self.seen.calls
         )
-        self.seen = replace(self.seen, calls=calls, rows=_dead(number, self.seen.rows))
-        self.seen = replace(self.seen, remembered=_dead(number, self.seen.remembered))
+        self.seen = replace(self.seen, calls=calls)
+        self._ends_as(number, MessageState.DEAD_LETTERED)
         self._add(letters=a_letter(number, "marketing"))
         reversal = uuid5(an_id(number), "reversal")
         self._enter(Entry(reversal, 0, charge.account, EntryKind.REVERSAL, -charge.amount, 0, an_id(number)))
@@ -128,6 +145,13 @@ class History:
         self._add(rows=Row(an_id(number), account, domain, state, price, NOON, NOON + AN_END))
         self._add(remembered=Remembered(an_id(number), state))
 
+    def _ends_as(self, number: int, state: MessageState) -> None:
+        """In the database and in Redis."""
+        for name in ("rows", "remembered"):
+            things = (replace(one, state=state) if one.id == an_id(number) else one for one in getattr(self.seen, name))
+            changed: dict[str, Any] = {name: tuple(things)}
+            self.seen = replace(self.seen, **changed)
+
     def _has_an_end(self) -> None:
         """The newest message."""
         *others, newest = self.seen.sendings
@@ -153,17 +177,12 @@ class History:
         self.seen = replace(self.seen, **added)
 
 
-def _dead(number: int, things: Iterable[Kept]) -> tuple[Kept, ...]:
-    """One of them."""
-    return tuple(replace(one, state=MessageState.DEAD_LETTERED) if one.id == an_id(number) else one for one in things)
-
-
 def _at(offset: int) -> Place:
     return "prepaid", 0, offset
 
 
 def a_good_world() -> Observed:
-    """A prepaid account that runs dry, a postpaid one at its limit, two dead letters, one put back, two late ones."""
+    """A prepaid account that runs dry, a postpaid one at its limit, dead letters, one put back, receipts, late ones."""
     history = History()
     history.account("prepaid-1", BillingType.PREPAID)
     history.account("postpaid-1", BillingType.POSTPAID, credit_limit=70_000)
@@ -176,6 +195,8 @@ def a_good_world() -> Observed:
     history.charged(6, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
     history.charged(7, "postpaid-1", "authentication", ONE_SEGMENT, price=20_000, free=0, segments=1)
     history.put_back(7, "authentication")
+    history.told(2, MessageState.DELIVERED)
+    history.told(6, MessageState.FAILED)
     history.expired(8, "postpaid-1")
     history.expired_at_sink(9, "postpaid-1")
     return history.seen

@@ -125,6 +125,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """What the third party says became of a message, as it was accepted."""
+
+    id: UUID
+    state: MessageState
+
+
+@dataclass(frozen=True)
 class Billed:
     """A record of a domain topic; `amount` is what it says that the message cost."""
 
@@ -135,14 +143,25 @@ class Billed:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a record has itself: nothing of what dead letters add."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True)
 class Letter:
-    """A dead letter; `source` is the record that it was. Where nobody can read an id there is none."""
+    """A dead letter; `original` is the record that it was, at `source`. Where nobody can read an id there is none."""
 
     place: Place
     processor: str
     error: str
     source: Place
     id: UUID | None = None
+    content: Content | None = field(default=None, repr=False)
+    original: Content | None = field(default=None, repr=False)
 
     @property
     def by_billing(self) -> bool:
@@ -170,6 +189,22 @@ class LogLine:
 
 
 @dataclass(frozen=True)
+class End:
+    """Of a process that nobody had told to end."""
+
+    pod: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A time in which some process stood still."""
+
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything."""
 
@@ -180,6 +215,7 @@ class Observed:
     rows: tuple[Row, ...] = ()
     remembered: tuple[Remembered, ...] = ()
     calls: tuple[Call, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
     billed: tuple[Billed, ...] = ()
     letters: tuple[Letter, ...] = ()
     markers: tuple[Place, ...] = ()
@@ -189,6 +225,8 @@ class Observed:
     progress: tuple[Progress, ...] = ()
     open_topics: tuple[str, ...] = ()
     """Topics with records of a transaction that has not ended."""
+    ends: tuple[End, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     logs: tuple[LogLine, ...] = field(default=(), repr=False)
 
     @property

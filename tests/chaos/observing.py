@@ -1,7 +1,7 @@
 """Reads a world that is quiet, from outside: the database, the topics, the third party, the logs, the journal."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
@@ -9,11 +9,27 @@ from uuid import UUID
 import redis
 import sqlalchemy as sa
 
-from chaos.observed import Account, Billed, Call, Entry, Letter, LogLine, Observed, Place, Progress, Remembered, Row
+from chaos.observed import (
+    Account,
+    Billed,
+    Call,
+    Content,
+    End,
+    Entry,
+    Letter,
+    LogLine,
+    Observed,
+    Place,
+    Progress,
+    Receipt,
+    Remembered,
+    Row,
+)
 from chaos.topology import DOMAINS, INPUTS, WORKERS, group_of, inputs_of
 from chaos.world import World
 from messaging_api.account import EntryKind
 from messaging_api.message import (
+    DEAD_LETTER_PREFIX,
     RECEIPT_TYPE,
     TYPE_HEADER,
     DeadLetterHeader,
@@ -38,22 +54,26 @@ _REFUSED = 422
 def observe(world: World) -> Observed:
     """Everything that the checker wants to know."""
     letters = [record for name in WORKERS for record in world.broker.everything(f"{name}.dlq")]
-    billed = [record for domain in DOMAINS for record in world.broker.everything(domain)]
+    told = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
-    stored = _stored(world)
+    sources = by_place([*told, *inputs])
+    stored, pods = _stored(world), world.supervisor.all_pods
     return Observed(
         sendings=world.journal.sendings(),
         payments=world.journal.payments(),
         **stored,
         remembered=_remembered(world, stored["rows"]),
         calls=tuple(map(_call, list(world.third_party.records))),
-        billed=tuple(_billed(record) for record in billed if _header(record, TYPE_HEADER) != RECEIPT_TYPE),
-        letters=tuple(_letter(record) for record in letters if record.value is not None),
+        receipts=tuple(_receipt(record) for record in told if _is_receipt(record)),
+        billed=tuple(_billed(record) for record in told if not _is_receipt(record)),
+        letters=tuple(_letter(record, sources) for record in letters if record.value is not None),
         markers=tuple(_replayed(record) for record in letters if record.value is None),
         inputs=tuple(found for record in inputs if (found := _id(record))),
-        progress=tuple(_progress(world, [*billed, *inputs])),
+        progress=tuple(_progress(world, [*told, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
-        logs=tuple(LogLine(pod.name, line) for pod in world.supervisor.all_pods for line in pod.log.splitlines()),
+        ends=tuple(End(pod.name, code) for pod in pods for code in pod.unasked_ends),
+        freezes=tuple(freeze for pod in pods for freeze in pod.freezes),
+        logs=tuple(LogLine(pod.name, line) for pod in pods for line in pod.log.splitlines()),
     )
 
 
@@ -120,21 +140,38 @@ def _call(record: Record) -> Call:
     return Call(UUID(record.id), record.body, effective=record.status < 300, refused=record.status == _REFUSED)
 
 
+def _is_receipt(record: Seen) -> bool:
+    return _header(record, TYPE_HEADER) == RECEIPT_TYPE
+
+
+def _receipt(record: Seen) -> Receipt:
+    receipt = json.loads(record.value or b"")
+    return Receipt(UUID(receipt["id"]), MessageState(receipt["status"]))
+
+
 def _billed(record: Seen) -> Billed:
     billed = json.loads(record.value or b"")
     replayed = _header(record, DeadLetterHeader.ATTEMPTS) != ""
     return Billed(_place(record), UUID(billed["id"]), micros(billed["charge"]["amount"]), replayed)
 
 
-def _letter(record: Seen) -> Letter:
+def _letter(record: Seen, sources: Mapping[Place, Seen]) -> Letter:
     partition, offset = (int(_header(record, name)) for name in (DeadLetterHeader.PARTITION, DeadLetterHeader.OFFSET))
+    source = _header(record, DeadLetterHeader.TOPIC), partition, offset
     return Letter(
         _place(record),
         _header(record, DeadLetterHeader.PROCESSOR),
         _header(record, DeadLetterHeader.ERROR_CLASS),
-        (_header(record, DeadLetterHeader.TOPIC), partition, offset),
+        source,
         _id(record),
+        _content(record),
+        _content(sources[source]) if source in sources else None,
     )
+
+
+def _content(record: Seen) -> Content:
+    own = tuple((name, value) for name, value in record.headers if not name.startswith(DEAD_LETTER_PREFIX))
+    return Content(record.key, record.value, own)
 
 
 def _replayed(marker: Seen) -> Place:
@@ -149,6 +186,11 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
         group = group_of(world.broker, name)
         for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
             yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))
+
+
+def by_place(records: Iterable[Seen]) -> dict[Place, Seen]:
+    """Each where it was written."""
+    return {_place(record): record for record in records}
 
 
 def _place(record: Seen) -> Place:

@@ -8,9 +8,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from chaos.observed import Freeze
 from chaos.usage import Usage, usage
 from messaging_api.processor import ProcessorConfig
 from testkit.processes import Processor, Slot, a_slot, launch
@@ -25,42 +27,49 @@ class Pod:
     def __init__(self, processor: str, slot: Slot, environment: dict[str, str]) -> None:
         self.processor = processor
         self.slot = slot
-        self.starts = 0
         self.wanted = True
+        self.unasked_ends: list[int] = []
+        """The exit code of every process of it that ended though nobody had asked for that."""
+        self.freezes: list[Freeze] = []
         self._environment = environment
-        self.start()
+        self._told_to_end: Processor | None = None
+        self._start()
 
     @property
     def name(self) -> str:
         return self.slot.name
 
-    def start(self) -> None:
-        self.running: Processor = launch(self.slot, **self._environment)
-        self.starts += 1
-
-    def has_ended(self) -> bool:
-        return self.running.process.poll() is not None
+    def keep_running(self) -> None:
+        """Starts it again if it has ended."""
+        code = self.running.process.poll()
+        if code is None:
+            return
+        if self.running is not self._told_to_end:
+            self.unasked_ends.append(code)
+        self._start()
 
     def kill(self) -> None:
         """SIGKILL."""
-        self.running.process.kill()
-        self.running.process.wait()
+        process = self._to_be_ended().process
+        process.kill()
+        process.wait()
 
     def end(self, within: float) -> int:
         """SIGTERM; its exit code, once it has ended in order."""
-        process = self.running.process
+        process = self._to_be_ended().process
         process.send_signal(signal.SIGTERM)
         return process.wait(within)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Alive but silent."""
-        process = self.running.process
+        process, began = self.running.process, datetime.now(UTC)
         process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+            self.freezes.append(Freeze(began, datetime.now(UTC)))
 
     def usage(self) -> Usage:
         """What its process uses now."""
@@ -70,6 +79,16 @@ class Pod:
     def log(self) -> str:
         """What it has said, over all its starts."""
         return self.slot.log.read_text(errors="replace") if self.slot.log.exists() else ""
+
+    def _start(self) -> None:
+        self.running: Processor = launch(self.slot, **self._environment)
+
+    def _to_be_ended(self) -> Processor:
+        """What is running, whose end is asked for from now on; one that has ended already has done so by itself."""
+        running = self.running
+        if running.process.poll() is None:
+            self._told_to_end = running
+        return running
 
 
 class Supervisor:
@@ -140,5 +159,5 @@ class Supervisor:
         while not self._closing.wait(_LOOK_SECONDS):
             with self._lock:
                 for pod in self._pods:
-                    if pod.wanted and pod.has_ended():
-                        pod.start()
+                    if pod.wanted:
+                        pod.keep_running()

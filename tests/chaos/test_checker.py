@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import timedelta
 from functools import reduce
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from chaos.checker import CHECKS, violations
 from chaos.checks.acceptance import CONFLICT
-from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, an_id
-from chaos.observed import Billed, Call, Entry, LogLine, Observed, Outcome, Payment, Progress
+from chaos.histories import AN_END, NOON, THREE_SEGMENTS, a_good_world, a_letter, a_record, an_id, asked_for
+from chaos.observed import Billed, Call, End, Entry, Freeze, LogLine, Observed, Outcome, Payment, Progress, Receipt
 from chaos.violations import Check
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
@@ -81,6 +82,17 @@ def later_in_the_ledger(world: Observed) -> Observed:
     return changed("sendings", 2, seq=99)(swapped("calls", 2, 5)(world))
 
 
+def a_letter_with(**changes: Any) -> Break:  # noqa: ANN401  fields of any kind
+    """It says something else than its record did."""
+    return changed("letters", 3, content=replace(a_record(3), **changes))
+
+
+def asking(number: int, **changes: str) -> str:
+    """What the third party is asked, in the good world or with changes."""
+    return asked_for(next(one for one in a_good_world().sendings if _is(one, number)), **changes)
+
+
+LATE = NOON + AN_END + timedelta(seconds=11)
 LINE = LogLine("sink", '{"event": "%s", "level": "%s"}')
 NEVER_CHARGED = a_letter(98, "billing-marketing", "OperationalError")
 PUT_BACK = a_letter(7, "authentication")
@@ -112,22 +124,36 @@ BREAKS: dict[str, tuple[Check, Break]] = {
             ),
         ),
     ),
-    "a charged message has no row": (Check.ROWS, without("rows", 6)),
+    "a charged message has no row": (Check.ROWS, without("rows", 7)),
     "a message has two rows": (Check.ROWS, twice("rows", 6)),
     "a message is left charged": (Check.ROWS, ends_as(4, MessageState.CHARGED)),
     "what may always be charged is late for billing": (Check.EXPIRIES, changed("sendings", 8, valid_for="")),
     "what may always be sent is late for the sink": (Check.EXPIRIES, changed("sendings", 9, valid_for="")),
     "billing gives up what has time": (Check.EXPIRIES, changed("entries", 8, recorded_at=NOON + AN_END / 2)),
     "a sink gives up what has time": (Check.EXPIRIES, changed("rows", 9, updated_at=NOON + AN_END / 2)),
+    "billing charges what is late": (Check.EXPIRIES, changed("entries", 9, recorded_at=LATE)),
     "Redis is behind the row": (Check.REMEMBERED, changed("remembered", 6, state=MessageState.CHARGED)),
-    "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4))),
+    "a refused message was sent": (Check.EFFECTS, changed("calls", 2, key=an_id(4), body=asking(4))),
     "a sent message never arrived": (Check.EFFECTS, changed("calls", 6, effective=False)),
-    "one key asks for two things": (Check.KEYS, with_("calls", Call(an_id(2), "another", effective=False))),
+    "a receipt changes nothing": (Check.RECEIPTS, ends_as(2, MessageState.SENT)),
+    "a row says otherwise than its receipt": (Check.RECEIPTS, ends_as(6, MessageState.DELIVERED)),
+    "receipts contradict each other": (Check.RECEIPTS, with_("receipts", Receipt(an_id(2), MessageState.FAILED))),
+    "what nobody told of is delivered": (Check.RECEIPTS, ends_as(5, MessageState.DELIVERED)),
+    **{
+        f"the third party is asked for another {name}": (Check.ASKED, changed("calls", 6, body=asking(6, **{name: ""})))
+        for name in ("id", "accountId", "domain", "to", "body")
+    },
+    "one key asks for two things": (
+        Check.KEYS,
+        with_("calls", Call(an_id(2), asking(2, validUntil="noon"), effective=False)),
+    ),
     "an account's messages are charged out of order": (Check.LEDGER_ORDER, later_in_the_ledger),
     "an account's messages are sent out of order": (Check.EFFECT_ORDER, swapped("calls", 2, 5)),
     "a top-up counts twice": (Check.PAYMENTS, twice("payments", 1)),
     "a top-up is lost": (Check.PAYMENTS, with_("payments", Payment(an_id(8), "prepaid-1", 5, Outcome.OK))),
     "a refused top-up counts": (Check.PAYMENTS, changed("payments", 1, outcome=Outcome.FAIL)),
+    "a top-up is somebody else's": (Check.PAYMENTS, changed("payments", 1, account="postpaid-1")),
+    "a top-up is more than was paid": (Check.PAYMENTS, changed("payments", 1, micros=19_999)),
     "a top-up comes from nowhere": (Check.PAYMENTS, with_("entries", STRANGE)),
     "an account has more than its entries": (
         Check.BALANCES,
@@ -146,7 +172,10 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         Check.LIMITS,
         lambda world: replace(world, accounts=tuple(replace(one, credit_limit=19_999) for one in world.accounts)),
     ),
-    "a charge in vain is kept": (Check.REVERSALS, ends_as(5, MessageState.FAILED)),
+    "a charge in vain is kept": (
+        Check.REVERSALS,
+        all_of(ends_as(5, MessageState.FAILED), with_("receipts", Receipt(an_id(5), MessageState.FAILED))),
+    ),
     "what was sent is paid back": (Check.REVERSALS, ends_as(3, MessageState.SENT)),
     "a domain topic has a message twice": (
         Check.REPEATED,
@@ -156,6 +185,10 @@ BREAKS: dict[str, tuple[Check, Break]] = {
         Check.LETTERS,
         all_of(*[with_("letters", a_letter(6, "billing-marketing", CONFLICT, ours)) for ours in (1, 2)]),
     ),
+    "a dead letter has lost its key": (Check.LOSSLESS, a_letter_with(key=None)),
+    "a dead letter has lost its value": (Check.LOSSLESS, a_letter_with(value=b"")),
+    "a dead letter has lost a header": (Check.LOSSLESS, a_letter_with(headers=())),
+    "a dead letter is of no record": (Check.LOSSLESS, changed("letters", 3, original=None)),
     "a message is dead-lettered without a letter": (Check.BURIED, without("letters", 3)),
     "what was sent has a letter": (Check.BURIED, with_("letters", a_letter(7, "authentication", ours=70))),
     "what was put back, and not paid back, is not sent": (
@@ -176,6 +209,7 @@ BREAKS: dict[str, tuple[Check, Break]] = {
     "a marker without a letter": (Check.REPLAYS, with_("markers", ("marketing.dlq", 0, 99))),
     "a group is not done": (Check.OFFSETS, with_("progress", Progress("sink", "marketing", 1, committed=3, end=4))),
     "a transaction is open": (Check.TRANSACTIONS, with_("open_topics", "marketing")),
+    "a processor ends by itself": (Check.ENDS, with_("ends", End("be-messaging-1", 0))),
     "a processor fails": (Check.ERRORS, with_("logs", replace(LINE, text=LINE.text % ("oops", "error")))),
     "a trace of a failure": (Check.ERRORS, with_("logs", replace(LINE, text="Traceback (most recent call last):"))),
     "a text in a log": (Check.PRIVACY, with_("logs", replace(LINE, text=LINE.text % (THREE_SEGMENTS, "info")))),
@@ -213,6 +247,13 @@ def test_what_is_unknown_may_be_there_or_not() -> None:
     world = changed("sendings", 6, outcome=Outcome.UNKNOWN)(a_good_world())
     assert violations(world) == []
     assert violations(accepted(98, Outcome.UNKNOWN)(world)) == []
+
+
+def test_billing_may_have_been_frozen_before_it_charged_what_is_late() -> None:
+    world = changed("entries", 9, recorded_at=LATE)(a_good_world())
+    assert violations(with_("freezes", Freeze(NOON, NOON + AN_END))(world))
+    assert violations(with_("freezes", Freeze(LATE, LATE + AN_END))(world))
+    assert violations(with_("freezes", Freeze(NOON + AN_END, LATE))(world)) == []
 
 
 def test_a_replayed_letter_may_be_sent_after_its_successors() -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chaos.observed import Observed, Outcome
@@ -14,6 +14,8 @@ from messaging_api.message import MessageState
 CONFLICT = "IdempotencyConflict"
 _REFUSED = "Refused"
 _CLOCKS_APART = timedelta(seconds=1)
+_CHARGED_WITHIN = timedelta(seconds=10)
+"""Billing looks at the clock, finds a connection to the database, which takes 7 s at most, and begins a transaction."""
 _ENDS = {
     EntryKind.REFUSAL: {MessageState.REFUSED},
     EntryKind.EXPIRY: {MessageState.EXPIRED},
@@ -78,13 +80,19 @@ def rows(world: Observed) -> Iterator[Violation]:
 
 
 def expiries(world: Observed) -> Iterator[Violation]:
-    """Neither billing nor a sink gives up what may still be sent."""
-    lasts = {sending.id: seconds(sending.valid_for) for sending in world.sendings if sending.valid_for}
-    ends = {row.id: row.accepted_at + timedelta(seconds=lasts[row.id]) for row in world.rows if row.id in lasts}
+    """Neither billing nor a sink gives up what may still be sent, and billing does not charge what is late."""
+    until = _valid_until(world)
     expired = [(one.id, one.recorded_at) for one in world.decisions if one.kind is EntryKind.EXPIRY]
     expired += [(row.id, row.updated_at) for row in world.rows if row.state is MessageState.EXPIRED]
-    early = ((key, at) for key, at in expired if key not in ends or not at or at < ends[key] - _CLOCKS_APART)
-    yield from each(Check.EXPIRIES, (f"{key}: at {at}, may be sent until {ends.get(key)}" for key, at in early))
+    early = ((key, at) for key, at in expired if key not in until or not at or at < until[key] - _CLOCKS_APART)
+    yield from each(Check.EXPIRIES, (f"{key}: at {at}, may be sent until {until.get(key)}" for key, at in early))
+    charged = [(one.id, one.recorded_at) for one in world.decisions if one.kind is EntryKind.CHARGE and one.id in until]
+    late = (
+        (key, at)
+        for key, at in charged
+        if at and at > until[key] + _CHARGED_WITHIN + _longest_freeze(world, until[key], at)
+    )
+    yield from each(Check.EXPIRIES, (f"{key}: charged at {at}, was to be sent until {until[key]}" for key, at in late))
 
 
 def remembered(world: Observed) -> Iterator[Violation]:
@@ -92,6 +100,18 @@ def remembered(world: Observed) -> Iterator[Violation]:
     states = {row.id: row.state for row in world.rows}
     wrong = (one for one in world.remembered if one.state is not states.get(one.id, one.state))
     return each(Check.REMEMBERED, (f"{one}: the row is {states[one.id]}" for one in wrong))
+
+
+def _valid_until(world: Observed) -> dict[UUID, datetime]:
+    """Of messages that have an end."""
+    lasts = {sending.id: seconds(sending.valid_for) for sending in world.sendings if sending.valid_for}
+    return {row.id: row.accepted_at + timedelta(seconds=lasts[row.id]) for row in world.rows if row.id in lasts}
+
+
+def _longest_freeze(world: Observed, began: datetime, ended: datetime) -> timedelta:
+    """The longest that billing may have stood still meanwhile, after its look at the clock."""
+    freezes = (one for one in world.freezes if one.began < ended and one.ended > began)
+    return sum((one.ended - one.began for one in freezes), timedelta())
 
 
 def _decided(world: Observed) -> set[UUID]:

@@ -1,15 +1,17 @@
-"""Checks 5 and 6: what the third party did, and in which order things happened."""
+"""Checks 5 and 6: what the third party was asked, did and said, and in which order things happened."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from uuid import UUID
 
-from chaos.observed import Observed, Outcome, Sending
+from chaos.observed import Call, Observed, Outcome, Sending
 from chaos.violations import Check, Violation, each
 from messaging_api.message import MessageState
 
-_TAKEN = (MessageState.SENT, MessageState.DELIVERED, MessageState.FAILED)
+_TOLD = (MessageState.DELIVERED, MessageState.FAILED)
+_TAKEN = (MessageState.SENT, *_TOLD)
 
 
 def effects(world: Observed) -> Iterator[Violation]:
@@ -18,6 +20,23 @@ def effects(world: Observed) -> Iterator[Violation]:
     taken = {row.id for row in world.rows if row.state in _TAKEN}
     yield from each(Check.EFFECTS, (f"{key}: sent, says the row, and was not" for key in taken - done))
     yield from each(Check.EFFECTS, (f"{key}: was sent, and its row does not say so" for key in done - taken))
+
+
+def receipts(world: Observed) -> Iterator[Violation]:
+    """All of a message say the same, its row says so, too, and none says it by itself."""
+    states = {row.id: row.state for row in world.rows}
+    wrong = (one for one in world.receipts if states.get(one.id) is not one.state)
+    yield from each(Check.RECEIPTS, (f"{one}: the row is {states.get(one.id)}" for one in wrong))
+    told = {receipt.id for receipt in world.receipts}
+    unfounded = (row for row in world.rows if row.state in _TOLD and row.id not in told)
+    yield from each(Check.RECEIPTS, (f"{row}: nobody said so" for row in unfounded))
+
+
+def asked(world: Observed) -> Iterator[Violation]:
+    """For what its sender wanted, and for nothing else."""
+    sent = {sending.id: sending for sending in world.sendings}
+    wrong = (call for call in world.calls if call.key in sent and not _asks_for(call, sent[call.key]))
+    return each(Check.ASKED, (f"{call}: wanted {sent[call.key]}" for call in wrong))
 
 
 def keys(world: Observed) -> Iterator[Violation]:
@@ -43,6 +62,12 @@ def effect_order(world: Observed) -> Iterator[Violation]:
         if call.effective and call.key not in put_back:
             at.setdefault(call.key, number)
     return _out_of_order(Check.EFFECT_ORDER, world.sendings, at)
+
+
+def _asks_for(call: Call, sending: Sending) -> bool:
+    asked = json.loads(call.body)
+    found = [asked.get(name) for name in ("id", "accountId", "domain", "to", "body")]
+    return found == [str(sending.id), sending.account, sending.domain, sending.to, sending.body]
 
 
 def _out_of_order(check: Check, sendings: Iterable[Sending], at: Mapping[UUID, int]) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""Check 9: what the processors said."""
+"""Check 9: what the processors said, and whether they stayed."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,11 @@ from chaos.violations import Check, Violation, each
 KEY_MARK = "load-key-"
 """Every Idempotency-Key begins with it."""
 _LOUD = ("error", "critical")
+
+
+def ends(world: Observed) -> Iterator[Violation]:
+    """It would be started again, and nobody would notice."""
+    return each(Check.ENDS, world.ends)
 
 
 def errors(world: Observed) -> Iterator[Violation]:

@@ -18,15 +18,15 @@ NO_MONEY = ("InsufficientBalance", "CreditLimitReached")
 
 
 def payments(world: Observed) -> Iterator[Violation]:
-    """Every top-up that was acknowledged is there once, one that was refused never."""
+    """Every top-up that was acknowledged is there once, where it belongs; one that was refused never."""
     found = defaultdict(list)
     for entry in world.entries:
         if entry.kind is EntryKind.TOP_UP:
-            found[entry.id].append(entry.amount)
+            found[entry.id].append((entry.account, entry.amount))
     for payment in world.payments:
-        amounts = found.pop(payment.id, [])
-        if len(amounts) not in _COUNTS[payment.outcome] or any(micros != payment.micros for micros in amounts):
-            yield Violation(Check.PAYMENTS, f"{payment}: {amounts}")
+        entered, wanted = found.pop(payment.id, []), (payment.account, payment.micros)
+        if len(entered) not in _COUNTS[payment.outcome] or any(one != wanted for one in entered):
+            yield Violation(Check.PAYMENTS, f"{payment}: {entered}")
     yield from each(Check.PAYMENTS, (f"{key}: nobody asked for it" for key in found))
 
 

@@ -22,6 +22,11 @@ def letters(world: Observed) -> Iterator[Violation]:
     return each(Check.LETTERS, (f"{source}: {count} times" for source, count in counts.items() if count > 1))
 
 
+def lossless(world: Observed) -> Iterator[Violation]:
+    """I6: the value, the key and the record's own headers."""
+    return each(Check.LOSSLESS, (one for one in world.letters if one.content is None or one.content != one.original))
+
+
 def buried(world: Observed) -> Iterator[Violation]:
     """A letter that was put back is done with, unless its message was paid back before: that is not sent again.
 

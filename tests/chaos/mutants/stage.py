@@ -37,6 +37,7 @@ BILLING = (
     Check.BALANCES,
     Check.REPEATED,
     Check.LETTERS,
+    Check.LOSSLESS,
     Check.OFFSETS,
     Check.TRANSACTIONS,
 )
@@ -112,6 +113,7 @@ class Stage:
 
     def _observed(self) -> Observed:
         group, letters = self.config.group_id, self.broker.everything("billing-marketing.dlq")
+        sources = observing.by_place(self.broker.everything("postpaid"))
         ledger = self.accounts.ledger(self.account)
         done = self.broker.committed(group, ["postpaid"])
         ends = self.broker.ends("postpaid")
@@ -121,7 +123,7 @@ class Stage:
             entries=tuple(map(observing._entry, ledger)),
             rows=tuple({one.id: _row(one) for one in told(self.broker)}.values()),
             billed=tuple(map(observing._billed, self.broker.everything("marketing"))),
-            letters=tuple(map(observing._letter, letters)),
+            letters=tuple(observing._letter(record, sources) for record in letters),
             progress=tuple(Progress(group, *at, offset, ends[at[1]]) for at, offset in done.items()),
             open_topics=("marketing",) if self.broker.transaction_is_open("marketing") else (),
         )
