@@ -5,7 +5,7 @@ They come without a gateway, which has only so many connections to it.
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -19,10 +19,11 @@ from messaging_api.message import IDEMPOTENCY_HEADER, MessageRequest
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, 0 where the connection was lost, and when to come again."""
+    """A status, 0 where the connection was lost, when to come again, and how long it took."""
 
     status: int
     retry_after: str = ""
+    seconds: float = 0.0
 
 
 def burst(world: World, url: str, name: str, count: int) -> list[Answer]:
@@ -46,7 +47,7 @@ async def _post(world: World, client: httpx.AsyncClient, name: str, number: int)
     result.verdicts.append(verdict(answer.status) if answer.status else Verdict.UNKNOWN)
     result.t_done = time.time()
     world.journal.write(sending(world.tenant, key, message, number, result))
-    return answer
+    return replace(answer, seconds=result.t_done - result.t_send)
 
 
 async def _answer(client: httpx.AsyncClient, key: str, message: MessageRequest) -> Answer:

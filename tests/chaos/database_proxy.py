@@ -1,7 +1,7 @@
 """A TCP proxy in front of PostgreSQL that can cut a connection at its COMMIT, before or after the server has it.
 
 A simple query is one message: `Q`, int32 length, the statement and a NUL (PostgreSQL's frontend/backend protocol), and
-drivers send a COMMIT as one, in a segment of its own.
+drivers send a BEGIN and a COMMIT as one, in a segment of its own.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from messaging_cli.local.services import free_port
 
-_COMMIT = b"COMMIT\x00"
+_BEGIN, _COMMIT = b"BEGIN\x00", b"COMMIT\x00"
 _CHUNK = 65536
 _PROBE = 256
 """Bytes; a probe, which only asks whether somebody answers, says less in its transaction."""
@@ -74,9 +74,10 @@ class DatabaseProxy:
         with contextlib.suppress(OSError):
             said = 0
             while chunk := client.recv(_CHUNK):
-                said += len(chunk)
+                said = 0 if chunk.endswith(_BEGIN) else said + len(chunk)
                 cut = self._cut_for(chunk) if said > _PROBE else None
-                said = 0 if chunk.endswith(_COMMIT) else said
+                if cut:
+                    _close(client)  # before the server can answer
                 if cut is not Cut.BEFORE:
                     server.sendall(chunk)
                 if cut:

@@ -9,7 +9,7 @@ from uuid import UUID
 from chaos.observed import Observed
 from chaos.observing import observe
 from chaos.scene import Scene
-from chaos.world import World
+from chaos.world import CATCH_UP_SECONDS, World
 
 CALM = 60
 """Messages that are accepted before a fault and after it."""
@@ -26,6 +26,10 @@ class Fault:
     """Does it and undoes it; fails where a promise about the time in between is broken."""
     bites: Callable[[Scene], int]
     """How often it had an effect; a fault without one proves nothing."""
+    afterwards: Callable[[Scene], None] = lambda _: None
+    """Looks at the world at rest; fails where a promise about all the time until then is broken."""
+    recovers_in: float = CATCH_UP_SECONDS
+    """Seconds."""
     rate: float = 60
     ordered: bool = True
     """Whether the order of an account's messages is promised throughout."""
@@ -59,6 +63,7 @@ def play(world: World, fault: Fault, number: int) -> tuple[Result, Observed]:
         load.await_accepted(CALM)
     world.quiesce()
     quiet = time.monotonic()
+    fault.afterwards(scene)
     seen = observe(world)
     ids = {sending.id for sending in seen.sendings if sending.account.startswith(f"e{number}-")}
     result = Result(

@@ -28,6 +28,7 @@ class Judge:
         self.results.append(replace(result, violations=len(found)))
         assert not found, explain(found)
         assert result.bites, f"{fault.name} did nothing"
+        assert result.recovery < fault.recovers_in, f"recovery took {result.recovery:.1f} s"
 
     def looks(self) -> Observed:
         """The same without a fault: what is under way is finished first."""

@@ -38,6 +38,8 @@ AT_ONCE = 8
 MOST_RUNS = 3
 """At one point, until somebody dies there."""
 ONE_KEY = "the-only-one"
+DONE_SECONDS = 12.0
+"""From the restart: the group misses the dead for 6 s and gives its partitions away within one, eight at a time."""
 LAST_SECONDS = 0.5
 """It may die just after the last thing that there is to do."""
 
@@ -103,7 +105,7 @@ class Runs:
         assert process.exitcode == -SIGKILL, slot.log.read_text()[-2000:]
         if died:
             with crashing(slot, effects.with_suffix(".restarted"), "", **job.environment):
-                eventually(lambda: job.advance(url), within=60)
+                eventually(lambda: job.advance(url), DONE_SECONDS)
         job.check()
         return died
 

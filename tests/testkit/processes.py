@@ -44,6 +44,11 @@ class Processor:
         eventually(self._is_ready, within=30)
         return self
 
+    def await_all(self) -> "Processor":
+        """Waits until it misses nothing, not even what it can do without."""
+        eventually(lambda: not self.readiness().away, within=30)
+        return self.await_ready()
+
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"it has ended:\n{self.log.read_text()[-2000:]}"
         readiness = self.readiness()

@@ -23,7 +23,6 @@ from messaging_cli.settings import kafka_jars
 
 PASSWORD = "messaging"  # of databases that only this machine reaches
 NOBODY = 65534
-_given: set[int] = set()
 
 
 def database_url(host: str, port: int) -> str:
@@ -86,15 +85,26 @@ def running(service: Service) -> Iterator[Service]:
 def free_port() -> int:
     """Below those that the system gives to connections: one of them could have it before its owner binds it.
 
-    The same is never given twice: who got it first may not have bound it yet.
+    The same is never given twice while the process lives that got it, to nobody on this machine: it may not have bound
+    it yet, and two that share a port would both seem to have it.
     """
     while True:
         port = random.randrange(10_000, 32_768)
         with socket.socket() as sock, suppress(OSError):
             sock.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
+            _claim(port)
+            return port
+
+
+def _claim(port: int) -> None:
+    """Raises `OSError` for a port that somebody has. The name goes with the process, however that ends."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0messaging-topology-{port}")
+    except OSError:
+        claim.close()
+        raise
+    claim.detach()  # never closed
 
 
 def prepared(folder: Path, name: str, prepare: Callable[[Path], None]) -> Path:

@@ -4,7 +4,7 @@ Two callers: tests take `third_party()` on the host; the cluster's container run
 `python -m messaging_cli.local.third_party`. Spoken to over HTTP in both:
 
 POST   /messages or any other path   recorded; the id is the Idempotency-Key header. What is answered 2xx has an effect,
-                                     once for each id
+                                     once for each id, and is never answered with a failure again
 GET    /calls                        {"count", "distinct", "ids"}: every id, in order of arrival
 GET    /records                      every call with id, path, body, time, the status it got and the fault
 GET    /effects                      {"attempts": how many, by id; "effects": the ids that had one; "order": ids as they
@@ -27,7 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.error import URLError
@@ -115,6 +115,8 @@ class ThirdParty:
     def receive(self, key: str, path: str, body: str) -> Behaviour:
         wanted = self.behaviours.get(path, self.behaviour)
         behaviour = wanted if wanted.concerns(key) else Behaviour()
+        if done := self.effective.get(key):
+            behaviour = replace(behaviour, status=done.status, retryAfter=None)
         record = Record(key, path, body, time.time(), behaviour.status, behaviour.fault)
         self.records.append(record)
         if record.status < 300 and self.effective.setdefault(key, record) is record and self.receipts.url:

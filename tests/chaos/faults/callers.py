@@ -1,9 +1,10 @@
 """Gateways and be-messaging killed, frozen and told to end while requests are in flight."""
 
 from chaos.burst import burst
-from chaos.client import Verdict
+from chaos.client import SILENT_SECONDS, Verdict
 from chaos.episode import Fault
 from chaos.scene import Scene
+from chaos.supervisor import Pod
 from chaos.topology import GATEWAY, MESSAGING
 
 _BROKEN = 3
@@ -81,6 +82,16 @@ def _overrun(scene: Scene) -> None:
     assert all(answer.retry_after for answer in refused)
     assert not [answer for answer in answers if answer.status == 202]
     assert pod.usage().memory - before < _MOST_GROWTH
+    _crowded(scene, pod)
+
+
+def _crowded(scene: Scene, pod: Pod) -> None:
+    """As many with Kafka there: nearly everybody who is accepted hears of it before he has given up."""
+    pod.running.await_ready()
+    answers = burst(scene.world, pod.running.url, "crowd", _BURST)
+    seconds = sorted(answer.seconds for answer in answers if answer.status == 202)
+    assert len(seconds) > _BURST / 4, f"{len(seconds)} of {_BURST} were accepted"
+    assert (slowest := seconds[len(seconds) * 99 // 100]) < SILENT_SECONDS, f"99 % of them took up to {slowest:.1f} s"
 
 
 FAULTS = (

@@ -9,8 +9,9 @@ _DOUBTS = 20
 """Requests that met the fault."""
 _SILENT_SECONDS = 15.0
 """Longer than a member's session, and than any caller waits."""
-_UNREADY_SECONDS = 12.0
-_READY_SECONDS = 20.0
+_UNREADY_SECONDS = _READY_SECONDS = 10.0
+_RECOVERS_IN = 30.0
+"""After be-messaging was ready again."""
 _MOST_GROWTH = 96 * 2**20
 
 
@@ -66,13 +67,21 @@ def _ready_pods(scene: Scene) -> int:
     return sum(pod.running.readiness().ready for pod in scene.pods(MESSAGING))
 
 
+def _doubts(scene: Scene) -> int:
+    return scene.doubts
+
+
+def _nobody_has_started_again(scene: Scene) -> None:
+    assert not scene.said("starting"), "a process has ended"
+
+
 def _memory(scene: Scene) -> int:
     """Of both pods together, in bytes."""
     return sum(pod.usage().memory for pod in scene.pods(MESSAGING))
 
 
 FAULTS = (
-    Fault("Kafka is killed", "G1 K6", _killed, lambda scene: scene.doubts),
-    Fault("Kafka is silent", "G2 K6", _silent, lambda scene: scene.doubts),
-    Fault("topics refuse", "G3", _refusing, lambda scene: scene.doubts),
+    Fault("Kafka is killed", "G1 K6", _killed, _doubts, _nobody_has_started_again, _RECOVERS_IN),
+    Fault("Kafka is silent", "G2 K6", _silent, _doubts, _nobody_has_started_again, _RECOVERS_IN),
+    Fault("topics refuse", "G3", _refusing, _doubts),
 )

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_api.topology import BillingType
 from testkit.accounts import migrate
+from testkit.posting import Caller
 from testkit.processes import Processor, running
 
 POSTPAID, PREPAID = "http-postpaid", "http-prepaid"
@@ -61,4 +62,11 @@ def database_url(postgres_url: str) -> str:
 @pytest.fixture
 def pod(pods: tuple[Processor, Processor]) -> Processor:
     """One of them, ready again after what the previous test did to its dependencies."""
-    return pods[0].await_ready()
+    return pods[0].await_all()
+
+
+@pytest.fixture
+def callers(pods: tuple[Processor, Processor]) -> tuple[Caller, Caller]:
+    """Of both: for a second after Redis was away a pod would not tell it anything."""
+    one, two = (Caller(pod.await_all().url) for pod in pods)
+    return one, two

@@ -27,12 +27,6 @@ PREPAID = "http-prepaid"
 Pods = tuple[Processor, Processor]
 
 
-@pytest.fixture
-def callers(pods: Pods) -> tuple[Caller, Caller]:
-    one, two = (Caller(pod.await_ready().url) for pod in pods)
-    return one, two
-
-
 def test_a_change_counts_on_the_other_pod_at_once(callers: tuple[Caller, Caller], kafka: Service) -> None:
     one, two = callers
     account = one.new_account("Postpaid")

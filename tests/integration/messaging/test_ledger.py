@@ -14,17 +14,8 @@ from messaging_processors.messaging.storing import ChangeUnknown
 from messaging_processors.runtime import database
 from messaging_processors.runtime.health import Health
 from testkit.posting import Caller
-from testkit.processes import Processor
 from testkit.rows import execute, record_entry
 from testkit.waiting import eventually
-
-Pods = tuple[Processor, Processor]
-
-
-@pytest.fixture
-def callers(pods: Pods) -> tuple[Caller, Caller]:
-    one, two = (Caller(pod.await_ready().url) for pod in pods)
-    return one, two
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-import pytest
 import redis
 import sqlalchemy as sa
 
@@ -15,19 +14,11 @@ from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.health import Health
 from testkit.accounts import Accounts
 from testkit.posting import Caller, records
-from testkit.processes import Processor
 from testkit.rows import record_entry
 from testkit.samples import TENANT, an_accepted_message
 from testkit.waiting import eventually
 
 POSTPAID = "http-postpaid"
-Pods = tuple[Processor, Processor]
-
-
-@pytest.fixture
-def callers(pods: Pods) -> tuple[Caller, Caller]:
-    one, two = (Caller(pod.await_ready().url) for pod in pods)
-    return one, two
 
 
 def test_fifty_posts_at_once_under_one_key_are_one_message(callers: tuple[Caller, Caller], kafka: Service) -> None:

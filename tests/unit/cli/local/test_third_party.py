@@ -64,6 +64,15 @@ def test_what_is_repeated_has_one_effect_and_what_failed_has_none(client: httpx.
     assert client.get("/effects").json()["effects"] == []
 
 
+def test_what_had_an_effect_is_not_refused_when_it_is_asked_for_again(client: httpx.Client) -> None:
+    send(client, "1")
+    client.post("/behaviour", json={"status": 422, "retryAfter": 7}).raise_for_status()
+    repeated = send(client, "1")
+    assert (repeated.status_code, "Retry-After" in repeated.headers) == (200, False)
+    assert send(client, "2").status_code == 422
+    assert [record["status"] for record in client.get("/records").json()] == [200, 200, 422]
+
+
 def test_a_reset_comes_after_the_effect(client: httpx.Client) -> None:
     client.post("/behaviour", json={"fault": "reset"}).raise_for_status()
     with pytest.raises(httpx.RemoteProtocolError):
