@@ -38,7 +38,7 @@ AT_ONCE = 8
 MOST_RUNS = 3
 """At one point, until somebody dies there."""
 ONE_KEY = "the-only-one"
-DONE_SECONDS = 12.0
+DONE_SECONDS = 20.0
 """From the restart: the group misses the dead for 6 s and gives its partitions away within one, eight at a time."""
 LAST_SECONDS = 0.5
 """It may die just after the last thing that there is to do."""

@@ -67,6 +67,6 @@ def pod(pods: tuple[Processor, Processor]) -> Processor:
 
 @pytest.fixture
 def callers(pods: tuple[Processor, Processor]) -> tuple[Caller, Caller]:
-    """Of both: for a second after Redis was away a pod would not tell it anything."""
+    """Of both: until its probe has found Redis back, a pod tells it nothing."""
     one, two = (Caller(pod.await_all().url) for pod in pods)
     return one, two
