@@ -71,7 +71,7 @@ class Scene:
     def for_seconds(self, seconds: float) -> None:
         """A fault that has to last: until that much of the load's time is over."""
         end = time.monotonic() + seconds
-        eventually(lambda: time.monotonic() >= end, seconds + 1)
+        eventually(lambda: time.monotonic() >= end, seconds + 1, every=min(seconds, 0.2))
 
 
 def _says(line: str, wanted: dict[str, str]) -> bool:

@@ -1,5 +1,6 @@
 """Billing and sinks killed, frozen, replaced, told to end, multiplied; everybody reads the same partitions on."""
 
+import random
 from collections.abc import Hashable
 from contextlib import ExitStack
 from functools import partial
@@ -26,6 +27,8 @@ _END_SECONDS = 5.0
 _SOME = 20
 _STEP_SECONDS = 0.03
 """What a pod runs between two looks at it, in which it is frozen."""
+_TURN_SECONDS = 0.3
+"""A pod that has thawed has more than one turn of its loop in that time."""
 
 
 def _killed(scene: Scene) -> None:
@@ -100,6 +103,7 @@ def _frozen(processor: str) -> Fault:
 def _is_a_zombie(scene: Scene, pod: Pod, other: Pod) -> bool:
     """If it was frozen in the middle of a batch, and what it did with that afterwards was in vain."""
     given_up = _given_up(pod)
+    scene.for_seconds(random.uniform(0, _TURN_SECONDS))  # or every look meets the same step of its loop
     with pod.frozen():
         if not _holds_a_batch(scene, pod.processor):
             return False
