@@ -202,7 +202,7 @@ class Provider:
             async with asyncio.timeout_at(end):
                 response = await self._client.send(self._request(message), stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._away(f"{type(error).__name__}: {error}") from error
+            raise self._away(f"{type(error).__name__}: {str(error) or 'no connection in time'}") from error
         except TimeoutError as error:
             raise self._away(f"no answer in {self._timeout:g} s", kind=_Doubtful) from error
         except httpx.TransportError as error:

@@ -90,7 +90,7 @@ def expiries(world: Observed) -> Iterator[Violation]:
     late = (
         (key, at)
         for key, at in charged
-        if at and at > until[key] + _CHARGED_WITHIN + _longest_freeze(world, until[key], at)
+        if at and at > until[key] + _CHARGED_WITHIN + _frozen_meanwhile(world, until[key], at)
     )
     yield from each(Check.EXPIRIES, (f"{key}: charged at {at}, was to be sent until {until[key]}" for key, at in late))
 
@@ -108,8 +108,8 @@ def _valid_until(world: Observed) -> dict[UUID, datetime]:
     return {row.id: row.accepted_at + timedelta(seconds=lasts[row.id]) for row in world.rows if row.id in lasts}
 
 
-def _longest_freeze(world: Observed, began: datetime, ended: datetime) -> timedelta:
-    """The longest that billing may have stood still meanwhile, after its look at the clock."""
+def _frozen_meanwhile(world: Observed, began: datetime, ended: datetime) -> timedelta:
+    """As long as billing may have stood still meanwhile at the most, after its look at the clock."""
     freezes = (one for one in world.freezes if one.began < ended and one.ended > began)
     return sum((one.ended - one.began for one in freezes), timedelta())
 

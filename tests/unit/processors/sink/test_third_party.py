@@ -124,7 +124,7 @@ def test_a_connection_that_is_never_made_has_sent_nothing() -> None:
         provider = stack.enter_context(closing(Provider(ThirdParty(url=url, timeout="300ms"))))
         made = provider.attempt(several(1), (), lambda: False)
     assert made.away
-    assert (made.away.why, made.doubtful) == ("127.0.0.1: ConnectTimeout: ", set())
+    assert (made.away.why, made.doubtful) == ("127.0.0.1: ConnectTimeout: no connection in time", set())
 
 
 def test_an_account_s_later_messages_wait_for_the_earlier_one() -> None:
