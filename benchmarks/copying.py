@@ -7,7 +7,7 @@ records took, from the first one read to the last commit.
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 from uuid import uuid4
@@ -29,7 +29,7 @@ class Way(Protocol):
 
     def prepare(self) -> None: ...
 
-    def found_hidden(self, positions: Iterable[Position]) -> None: ...
+    def found_hidden(self, positions: Collection[Position], nobody: object) -> None: ...
 
     def write(self, batch: Batch, lost: set[Position]) -> None: ...
 
@@ -44,7 +44,7 @@ class RandomId:
     def prepare(self) -> None:
         self._writer.prepare()
 
-    def found_hidden(self, positions: Iterable[Position]) -> None:
+    def found_hidden(self, positions: Collection[Position], nobody: object) -> None:
         """There is nothing that it could do."""
 
     def write(self, batch: Batch, lost: set[Position]) -> None:
@@ -64,7 +64,7 @@ class IdOfAPartition:
         for writer in self._writers.values():
             writer.prepare()
 
-    def found_hidden(self, positions: Iterable[Position]) -> None:
+    def found_hidden(self, positions: Collection[Position], nobody: object) -> None:
         for position in positions:
             self._writer_of(position).prepare()
 
@@ -99,7 +99,7 @@ class NamedPredecessor:
         self._writer = TransactionalWriter(connection, name)
         engine = database.connect(options.database)
         database.probe(engine)  # billing is connected before it reads, for its ledger
-        self._predecessors = Predecessors(engine, connection, options.group, name)
+        self._predecessors = Predecessors(engine, connection, options.group, name, [options.output])
         self.found_hidden = self._predecessors.end
 
     def prepare(self) -> None:

@@ -224,6 +224,8 @@ class Observed:
     """The ids on the accepted topics; a retry that came through twice is there twice."""
     progress: tuple[Progress, ...] = ()
     open_topics: tuple[str, ...] = ()
+    unmarked: frozenset[tuple[str, int]] = frozenset()
+    """Partitions, by topic, where Kafka has left a transaction without its end, as it said itself."""
     """Topics with records of a transaction that has not ended."""
     ends: tuple[End, ...] = ()
     freezes: tuple[Freeze, ...] = ()

@@ -1,6 +1,7 @@
 """Reads a world that is quiet, from outside: the database, the topics, the third party, the logs, the journal."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -47,6 +48,9 @@ from testkit.waiting import eventually, must_answer
 _ANSWER_SECONDS = 5.0
 _TOLD_SECONDS = 5.0
 """What Redis was not told while it was away it is told within that time."""
+_UNMARKED = re.compile(
+    r"Couldn't find leader endpoint for partitions Set\((.*?)\) while trying to send transaction markers"
+)
 _REFUSED = 422
 """What faults let the third party answer where no repetition helps."""
 
@@ -71,6 +75,7 @@ def observe(world: World) -> Observed:
         inputs=tuple(found for record in inputs if (found := _id(record))),
         progress=tuple(_progress(world, [*told, *inputs])),
         open_topics=tuple(topic for topic in DOMAINS if world.broker.transaction_is_open(topic)),
+        unmarked=_unmarked(world.services.kafka.log.read_text(errors="replace")),
         ends=tuple(End(pod.name, code) for pod in pods for code in pod.unasked_ends),
         freezes=tuple(freeze for pod in pods for freeze in pod.freezes),
         logs=tuple(LogLine(pod.name, line) for pod in pods for line in pod.log.splitlines()),
@@ -186,6 +191,11 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
         group = group_of(world.broker, name)
         for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
             yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))
+
+
+def _unmarked(log: str) -> frozenset[tuple[str, int]]:
+    places = (place.rpartition("-") for found in _UNMARKED.findall(log) for place in found.split(", "))
+    return frozenset((topic, int(number)) for topic, _, number in places)
 
 
 def by_place(records: Iterable[Seen]) -> dict[Place, Seen]:

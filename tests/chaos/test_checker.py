@@ -256,6 +256,13 @@ def test_billing_may_have_been_frozen_before_it_charged_what_is_late() -> None:
     assert violations(with_("freezes", Freeze(NOON + AN_END, LATE))(world)) == []
 
 
+def test_an_outcome_may_be_there_twice_where_kafka_has_left_out_the_end_of_a_transaction() -> None:
+    world = twice("billed", 2)(a_good_world())
+    place = next(one.place for one in world.billed if one.id == an_id(2))
+    assert violations(replace(world, unmarked=frozenset({("elsewhere", 0)})))
+    assert violations(replace(world, unmarked=frozenset({place[:2]}))) == []
+
+
 def test_a_replayed_letter_may_be_sent_after_its_successors() -> None:
     letter = a_letter(2, "marketing")
     waiting = all_of(swapped("calls", 2, 5), with_("letters", letter))(a_good_world())

@@ -127,9 +127,11 @@ class Broker:
         return sum(sum(self.ends(topic)) for topic in topics)
 
     @must_answer(KafkaException)
-    def committed(self, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-        """What the group has done, by topic (as the test calls it) and partition."""
-        consumer = self._consumer("read_committed", group)
+    def committed(
+        self, group: str, topics: Iterable[str], isolation: str = "read_committed"
+    ) -> dict[tuple[str, int], int]:
+        """What the group has done, by topic (its full name) and partition."""
+        consumer = self._consumer(isolation, group)
         places = [TopicPartition(self.name(topic), number) for topic in topics for number in self._partitions(topic)]
         offsets = {(place.topic, place.partition): place.offset for place in consumer.committed(places, 10)}
         consumer.close()

@@ -34,6 +34,7 @@ class Api(IntEnum):
     """The keys of the requests that tests are about (https://kafka.apache.org/protocol#protocol_api_keys)."""
 
     PRODUCE = 0
+    METADATA = 3
     OFFSET_FETCH = 9
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24

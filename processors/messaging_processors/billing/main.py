@@ -2,7 +2,8 @@
 
 Every turn of the loop
 
-1. has the database's tables, and a producer that turns away what an earlier one may have left under way;
+1. has the database's tables, and a producer that turns away what an earlier one may have left under way; a fresh one
+   begins with where the group is, and with what is hidden under its id;
 2. reads a batch, only what is committed, with the proof of the membership under which its partitions are ours;
 3. decodes and prices: records of other domains are dropped by their header, poison becomes a dead letter;
 4. settles it with the ledger in one database transaction: each message is charged, refused or expired for ever;
@@ -59,6 +60,8 @@ class Billing:
     """The dependency without which nothing can be charged."""
     rate: DeadLetterRate = field(default_factory=DeadLetterRate)
     _prepared: bool = False
+    _in_doubt: bool = False
+    """The producer is a fresh one: how the last transaction has ended is not certain."""
     _backoff: Backoff = field(default_factory=Backoff)
 
     def __post_init__(self) -> None:
@@ -97,7 +100,12 @@ class Billing:
             self.ledger.prepare()
             self.health.back(database.DATABASE)
             self._prepared = True
-        self.writer.prepare()
+        self._in_doubt |= self.writer.prepare()
+        if self._in_doubt:
+            self.reader.rewind(self.reader.assigned)
+            if self.predecessors.release_ours(self.writer, self.reader):
+                self.writer.prepare()
+            self._in_doubt = False
 
     @metrics.BATCH_SECONDS.time()
     def _charge(self, batch: Batch) -> None:
@@ -154,7 +162,8 @@ def assemble(config: BillingConfig, runtime: Runtime) -> Billing:
     connection = Connection(config.bootstrap_servers, runtime.health)
     engine = database.connect(runtime.secrets.database_url)
     transactional_id = f"{config.group_id}.{runtime.secrets.pod_name}"
-    predecessors = Predecessors(engine, connection, config.group_id, transactional_id)
+    outputs = config.output, config.dead_letter_topic
+    predecessors = Predecessors(engine, connection, config.group_id, transactional_id, outputs)
     return Billing(
         config,
         runtime.health,

@@ -1,4 +1,4 @@
-"""Ends the transactions of members of the group that are gone for good; `main` wires it in.
+"""Ends the transactions that hide the group's offsets; `main` wires it in.
 
 A member that dies in mid-transaction hides its partitions' offsets from whoever takes them over, and all records after
 its own from everybody who reads what is committed, until Kafka ends the transaction: 10 seconds and more. A restarted
@@ -6,12 +6,15 @@ container ends it at once, because it has the same transactional id; a pod that 
 and its successor uses that for a moment (docs/decisions/0001-transactional-ids.md).
 
 A live member whose transaction covers a partition that is ours has lost it without knowing: it is turned away, too,
-which costs it one batch. Only time depends on any of this: without the database, and where another member's id stands
-here, Kafka ends the transaction in its own time.
+which costs it one batch. Only time depends on that: without the database, and where another member's id stands here,
+Kafka ends the transaction in its own time.
+
+Not so where Kafka has lost sight of a transaction (`TransactionalWriter.release`). What a fresh producer of ours finds
+hidden under our id, and what stays hidden although another's was ended, is released.
 """
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import structlog
 from sqlalchemy import Engine, text
@@ -19,6 +22,7 @@ from sqlalchemy import Engine, text
 from messaging_processors.runtime import connection as kafka
 from messaging_processors.runtime import database
 from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.records import Position
 from messaging_processors.runtime.writing import NotCommitted, TransactionalWriter
 
@@ -29,6 +33,7 @@ _NOTE = text("""
     ON CONFLICT (group_id, topic, partition) DO UPDATE SET transactional_id = excluded.transactional_id
     WHERE transactional_ids.transactional_id <> excluded.transactional_id
 """)
+_OURS = text("SELECT topic, partition FROM transactional_ids WHERE group_id = :group AND transactional_id = :id")
 _FIND = text("""
     SELECT DISTINCT transactional_id
     FROM transactional_ids
@@ -36,18 +41,29 @@ _FIND = text("""
     USING (topic, partition)
     WHERE group_id = :group AND transactional_id <> :id
 """)
+ENDED = "what hid the group's offsets is ended"
 _log = structlog.get_logger()
 
 
 class Predecessors:
     """Who held which partition of the group before."""
 
-    def __init__(self, engine: Engine, connection: kafka.Connection, group_id: str, transactional_id: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        connection: kafka.Connection,
+        group_id: str,
+        transactional_id: str,
+        outputs: Sequence[str],
+    ) -> None:
+        """`outputs` are the topics that all members write to."""
         self._engine = engine
         self._connection = connection
+        self._outputs = outputs
         self._we = {"group": group_id, "id": transactional_id}
         self._noted: set[Position] = set()
         self._ending: set[str] = set()
+        self._ended: set[str] = set()
 
     def succeed(self, positions: Collection[Position], lost: Collection[Position]) -> None:
         """Our transactions may hold these offsets from now on; says so once, until a partition is among the `lost`.
@@ -60,8 +76,21 @@ class Predecessors:
                 connection.execute(_NOTE, self._we | _columns(new))
             self._noted |= new
 
-    def end(self, positions: Iterable[Position]) -> None:
-        """Begins to end the transactions that hide these offsets, if it is known whose they are.
+    def release_ours(self, writer: TransactionalWriter, reader: Reader) -> bool:
+        """True if there was something to release, after which our `writer` has no producer; it comes with a fresh one.
+
+        Raises `Away` and `NotCommitted`.
+        """
+        with database.transaction(self._engine) as connection:
+            ours = [(row.topic, row.partition) for row in connection.execute(_OURS, self._we)]
+        if not reader.are_hidden(ours):
+            return False
+        writer.release(reader.nobody, self._outputs)
+        _log.info(ENDED, transactional_id=self._we["id"])
+        return True
+
+    def end(self, positions: Collection[Position], nobody: object) -> None:
+        """Begins to end what hides these offsets, if it is known whose it is; `nobody` is the reader's.
 
         Does not wait for Kafka: the offsets are there before it has a producer ready, and others are read meanwhile.
         """
@@ -74,16 +103,22 @@ class Predecessors:
         for transactional_id in gone:
             if transactional_id not in self._ending:
                 self._ending.add(transactional_id)
-                threading.Thread(target=self._end, args=(transactional_id,), name="predecessor", daemon=True).start()
+                threading.Thread(
+                    target=self._end, args=(transactional_id, nobody), name="predecessor", daemon=True
+                ).start()
 
-    def _end(self, transactional_id: str) -> None:
+    def _end(self, transactional_id: str, nobody: object) -> None:
         writer = TransactionalWriter(self._connection, transactional_id)
         try:
-            writer.prepare()
+            if transactional_id in self._ended:
+                writer.release(nobody, self._outputs)
+            else:
+                writer.prepare()
         except NotCommitted as error:
             _log.warning("transaction not ended", transactional_id=transactional_id, error=str(error))
         else:
-            _log.info("the transaction of a member that is gone is ended", transactional_id=transactional_id)
+            self._ended.add(transactional_id)
+            _log.info(ENDED, transactional_id=transactional_id)
         finally:
             writer.close()
             self._ending.discard(transactional_id)

@@ -1,7 +1,8 @@
 """A deadline for calls of the Kafka client that do not keep their own.
 
-`send_offsets_to_transaction` has lasted for two minutes and for ten, in spite of its four seconds, after a broker had
-been killed (librdkafka 2.16): a loop that does not turn loses its place in the group and looks dead.
+Those about transactions are given a time, and yet wait without end for their answer from the client's other threads
+(librdkafka 2.16; of one of them its issue 5456 says why): `send_offsets_to_transaction` has lasted for ten minutes
+after a broker had been killed. A loop that does not turn loses its place in the group and looks dead.
 """
 
 import threading

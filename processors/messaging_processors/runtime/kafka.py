@@ -10,13 +10,13 @@ charged again. It also gives a partition up for good when the question fails. So
 where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
-own. Kafka would end that member's transaction in its own time; whoever knows how may do so at once (`on_hidden`).
+own; rarely it is our own, or Kafka has lost sight of it. Whoever knows how may end that at once (`on_hidden`).
 
 A client that is stranded (`connection`) is replaced by another member of the group; what was ours is lost.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import methodcaller
 from typing import Any, cast
@@ -53,8 +53,9 @@ class Reader:
         connection: Connection,
         group_id: str,
         topics: list[str],
-        on_hidden: Callable[[frozenset[Position]], None] = lambda _: None,
+        on_hidden: Callable[[frozenset[Position], object], None] = lambda *_: None,
     ) -> None:
+        """`on_hidden` is told which partitions, and `nobody`."""
         self._connection = connection
         self._on_hidden = on_hidden
         self._assigned: set[Position] = set()
@@ -69,12 +70,20 @@ class Reader:
         self._topics = topics
         self._settings = connection.settings() | connection.watched(self._look) | _group_settings(group_id)
         self._consumer = self._new_consumer()
-        self._group = self._nobody = self._consumer.consumer_group_metadata()
+        self._group = self.nobody = self._consumer.consumer_group_metadata()
 
     @property
     def assigned(self) -> frozenset[Position]:
         """The partitions that are ours."""
         return frozenset(self._assigned)
+
+    def are_hidden(self, positions: Collection[Position]) -> bool:
+        """Whether the group's offsets of these cannot be had, whosever they are; Kafka is known to be there."""
+        try:
+            places = self._consumer.committed(_partitions(positions), _ASK_SECONDS) if positions else []
+        except KafkaException:
+            return True
+        return any(place.error for place in places)
 
     def lost(self) -> set[Position]:
         """The partitions that were taken from us since this was last asked, also those that came back."""
@@ -87,7 +96,7 @@ class Reader:
         self._lost_meanwhile.clear()
         records = self._consume(limit, seconds)
         found = {record.position for record in records}
-        doubtful = found & (self._lost_meanwhile | self._astray) if self._group != self._nobody else found
+        doubtful = found & (self._lost_meanwhile | self._astray) if self._group != self.nobody else found
         self.rewind(doubtful)
         return Batch([record for record in records if record.position not in doubtful], self._group)
 
@@ -145,7 +154,7 @@ class Reader:
         """The old one is let go, not closed, which would wait for the broker; the group misses it and goes on."""
         _log.warning("no broker was connected for long, another client tries")
         self._lose(self._consumer, _partitions(self._assigned))
-        self._group = self._nobody
+        self._group = self.nobody
         self._consumer = self._new_consumer()
 
     def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
@@ -194,7 +203,7 @@ class Reader:
                 "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
             )
             if not self._connection.is_away():
-                self._on_hidden(frozenset(self._astray))
+                self._on_hidden(frozenset(self._astray), self.nobody)
             self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
             return
         if not self._held:

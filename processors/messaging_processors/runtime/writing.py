@@ -6,19 +6,22 @@ the newer transaction protocol (KIP-890), under which a late request cannot end 
 may still be under way the producer is dropped, and a fresh one of the same transactional id takes a new epoch, which
 turns that request away.
 
+No offset is sent before the brokers have all records of its transaction: whatever Kafka makes of one that it has lost
+sight of, what the group is past is in the log.
+
     what the client says               action
     retriable                          the same call again, until the deadline
     needs an abort                     abort; the producer stays
     fatal, timed out, anything else    a fresh producer; also where the client does not come back (`deadlines`)
     retriable, for 20 s                a fresh producer: this one may be stranded (`connection`)
-    done, but a connection was lost    a fresh producer: the client has silently asked twice
+    a connection was lost              a fresh producer, even if all is done: the client silently asks twice
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, STRANDED_SECONDS, Connection
 from messaging_processors.runtime.deadlines import within
@@ -52,52 +55,74 @@ class TransactionalWriter:
         self._undelivered = ""
         self._said = _ClientLog()
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Has a producer whose epoch turns away whatever an earlier one left under way; call it before reading.
 
-        Only then the group's offsets are certain to be where reading has to go on.
+        Only then the group's offsets are certain to be where reading has to go on. True where it is a fresh one: what
+        an earlier one has written may have ended otherwise than it seemed, so the group has to be asked.
         """
+        if not self._connection.is_away():
+            self._drop_doubtful()
+        is_fresh = not self._is_ready()
         try:
             self._ready_producer()
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             self._give_up(error)
             raise NotCommitted(str(error.args[0])) from error
+        return is_fresh
 
     def write(self, records: Sequence[Outgoing], offsets: Mapping[Position, int], group: object) -> None:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
+        if self._drop_doubtful() or not self._is_ready():
+            raise NotCommitted("no producer is prepared")
         try:
-            self._attempt(self._ready_producer(), records, offsets, group, time.monotonic() + DEADLINE)
+            producer = self._ready_producer()
+            within(DEADLINE + _GRACE_SECONDS, lambda: self._transact(producer, records, offsets, group))
         except (KafkaException, BufferError, TimeoutError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
         self._drop_doubtful()
         self._connection.worked()
 
+    def release(self, group: object, outputs: Sequence[str]) -> None:
+        """Ends what this id has left behind in the group's offsets and in the `outputs`; raises `NotCommitted`.
+
+        Kafka may know of nothing that it could end. A broker that is back after it was killed between the decision on
+        a transaction and its markers takes partitions that have no leader yet for deleted ones, and never writes the
+        markers (4.3.1, TransactionMarkerChannelManager: "likely deleted already and hence can be skipped"). The marker
+        of another transaction of the id does it, and that one is aborted: `group` is anybody's membership.
+        """
+        try:
+            producer = self._ready_producer()
+            within(DEADLINE + 2 * ABORT_SECONDS + _GRACE_SECONDS, lambda: _abort_over(producer, group, outputs))
+        except (KafkaException, TimeoutError) as error:
+            self._give_up(error)
+            raise NotCommitted(str(error.args[0])) from error
+        finally:
+            self.close()  # a request of it that comes late must not meet a transaction that is committed
+
     def close(self) -> None:
         """Ends the producer."""
         if self._producer:
             self._drop(self._producer)
 
-    def _attempt(
-        self,
-        producer: Producer,
-        records: Sequence[Outgoing],
-        offsets: Mapping[Position, int],
-        group: object,
-        deadline: float,
+    def _transact(
+        self, producer: Producer, records: Sequence[Outgoing], offsets: Mapping[Position, int], group: object
     ) -> None:
+        deadline = time.monotonic() + DEADLINE
         producer.begin_transaction()
         for record in records:
             producer.produce(
                 record.topic, record.value, record.key, headers=[*record.headers], on_delivery=self._delivered
             )
+        if left := producer.flush(DEADLINE):
+            raise TimeoutError(f"{left} records were not acknowledged in {DEADLINE:g} s")
+        _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
+        _until(deadline, producer.commit_transaction)
 
-        def end() -> None:
-            _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
-            _until(deadline, producer.commit_transaction)
-
-        within(deadline - time.monotonic() + _GRACE_SECONDS, end)
+    def _is_ready(self) -> bool:
+        return bool(self._producer) and self._initialised
 
     def _ready_producer(self) -> Producer:
         if self._producer is None:
@@ -108,10 +133,11 @@ class TransactionalWriter:
             self._producer = Producer(settings, logger=self._said)
             self._initialised = False
             self._stranded_at = time.monotonic() + STRANDED_SECONDS
+        producer = self._producer
         if not self._initialised:
-            self._producer.init_transactions(DEADLINE)
+            within(DEADLINE + _GRACE_SECONDS, lambda: producer.init_transactions(DEADLINE))
             self._initialised = True
-        return self._producer
+        return producer
 
     def _give_up(self, error: KafkaException | BufferError | TimeoutError) -> None:
         """Brings the producer into a state that is known, or gets rid of it."""
@@ -127,13 +153,18 @@ class TransactionalWriter:
             self._drop(producer)
         self._drop_doubtful()
 
-    def _drop_doubtful(self) -> None:
-        """A request that was repeated after its connection was lost may arrive once more, in the next transaction."""
+    def _drop_doubtful(self) -> bool:
+        """A request that was repeated after its connection was lost may arrive once more, in the next transaction.
+
+        Also the last transaction may not have ended as it seemed (`release`).
+        """
         if self._producer:
             self._producer.poll(0)  # the client's log comes this way
-        if self._producer and self._said.connection_lost:
-            _log.info("a connection was lost in a transaction, the next one is a fresh producer's")
-            self._drop(self._producer)
+        if not self._producer or not self._said.connection_lost:
+            return False
+        _log.info("a connection was lost, the next transaction is a fresh producer's")
+        self._drop(self._producer)
+        return True
 
     def _drop(self, producer: Producer) -> None:
         """Lets the producer go. Its own `close` would wait for the broker, without a deadline."""
@@ -212,10 +243,21 @@ def discard(producer: Producer) -> None:
     producer.flush(_PURGE_SECONDS)
 
 
+def _abort_over(producer: Producer, group: object, outputs: Sequence[str]) -> None:
+    """The group never reads its own outputs: even if this offset were ever committed it would do nothing."""
+    producer.begin_transaction()
+    producer.send_offsets_to_transaction([TopicPartition(outputs[0], 0, 0)], group, DEADLINE)
+    for topic in outputs:
+        for partition in producer.list_topics(topic, ABORT_SECONDS).topics[topic].partitions:
+            producer.produce(topic, partition=partition)
+    producer.flush(ABORT_SECONDS)
+    producer.abort_transaction(ABORT_SECONDS)
+
+
 def _aborted(producer: Producer) -> bool:
     try:
-        producer.abort_transaction(ABORT_SECONDS)
-    except KafkaException as error:
+        within(ABORT_SECONDS + _GRACE_SECONDS, lambda: producer.abort_transaction(ABORT_SECONDS))
+    except (KafkaException, TimeoutError) as error:
         _log.warning("transaction not aborted, a fresh producer will", error=str(error.args[0]))
         return False
     return True

@@ -21,7 +21,7 @@ _ALONE = "billing-authentication"
 """Has one replica."""
 _IN_HAND = "processors killed with a batch in hand"
 _ZOMBIES = "zombies with a batch in hand"
-_ENDED = "the transaction of a member that is gone is ended"
+_ENDED = "what hid the group's offsets is ended"
 _GAINED, _LOST = "partitions gained", "partitions lost"
 _END_SECONDS = 5.0
 _SOME = 20

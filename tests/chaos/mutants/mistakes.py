@@ -52,8 +52,9 @@ class DeadLettersFirst(billing.Billing):
 class ProducerKept(TransactionalWriter):
     """Waits until its commit is answered, whatever became of the first request, and goes on with the producer."""
 
-    def _drop_doubtful(self) -> None:
+    def _drop_doubtful(self) -> bool:
         """What is committed is committed."""
+        return False
 
 
 class DedupedByCoordinates(Ledger):

@@ -75,6 +75,7 @@ def test_a_batch_from_before_a_rebalance_is_refused(broker: Broker, config: Bill
         batch = old.a_batch()
         with billing_pods(config, name="new", database_url=database_url) as (new,):
             turn_until(old.reader.lost, lambda: old.reader.idle(0.1), lambda: new.reader.idle(0.1))
+            old.writer.prepare()
             with pytest.raises(NotCommitted, match="ILLEGAL_GENERATION"):
                 old.writer.write([Outgoing(config.output, None, b"{}")], next_offsets(batch.records), batch.group)
             old.reader.rewind(record.position for record in batch.records)

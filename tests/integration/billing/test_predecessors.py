@@ -28,7 +28,7 @@ KAFKAS_SECONDS = 20.0
 """At the most: a transaction may be open for ten seconds, and Kafka looks for such ones every ten."""
 NOTICED_SECONDS = 5.0
 """Until the survivor has asked again, and has charged the rest."""
-ENDED = "the transaction of a member that is gone is ended"
+ENDED = "what hid the group's offsets is ended"
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,14 @@ class World:
         self.broker.make_topics({"in": 1, "out": 1})
         self._group = self.broker.name("group")
         self.broker.reset(self._group, ["in"])  # as of members of a group: its coordinator is there before them
-        self._writer = TransactionalWriter(Connection(proxy.address, Health()), self.broker.name("writer"))
-        self._writer.prepare()
+        self.writer = TransactionalWriter(Connection(proxy.address, Health()), self.broker.name("writer"))
         self._member = Consumer({"bootstrap.servers": kafka.address, "group.id": self._group})
 
     def write(self, value: bytes, offset: int) -> None:
-        self._writer.prepare()
+        self.writer.prepare()
         record = Outgoing(self.broker.name("out"), b"key", value)
         offsets = {(self.broker.name("in"), 0): offset}
-        self._writer.write([record], offsets, self._member.consumer_group_metadata())
+        self.writer.write([record], offsets, self._member.consumer_group_metadata())
 
     def written(self) -> list[bytes | None]:
         return [record.value for record in self.broker.everything("out")]
@@ -45,7 +44,7 @@ class World:
         return offset
 
     def close(self) -> None:
-        self._writer.close()
+        self.writer.close()
         self._member.close()
 
 
@@ -104,3 +103,12 @@ def test_an_answer_to_a_commit_that_is_lost_is_asked_for_again(world: World) -> 
     world.write(b"second", 20)
     assert len(lost.seen) == 1
     assert (world.written(), world.offset()) == ([b"first", b"second"], 20)
+
+
+def test_a_connection_that_is_lost_between_two_transactions_makes_the_last_one_doubtful(world: World) -> None:
+    world.write(b"first", 10)
+    assert not world.writer.prepare()
+    lost = world.proxy.rule(Api.METADATA, Direction.REQUEST, Action.CUT)
+    eventually(lambda: lost.seen)
+    eventually(world.writer.prepare)
+    assert not world.writer.prepare()
