@@ -6,9 +6,6 @@ the newer transaction protocol (KIP-890), under which a late request cannot end 
 may still be under way the producer is dropped, and a fresh one of the same transactional id takes a new epoch, which
 turns that request away.
 
-No offset is sent before the brokers have all records of its transaction: whatever Kafka makes of one that it has lost
-sight of, what the group is past is in the log.
-
     what the client says               action
     retriable                          the same call again, until the deadline
     needs an abort                     abort; the producer stays
@@ -79,7 +76,7 @@ class TransactionalWriter:
         try:
             producer = self._ready_producer()
             within(DEADLINE + _GRACE_SECONDS, lambda: self._transact(producer, records, offsets, group))
-        except (KafkaException, BufferError, TimeoutError) as error:
+        except (KafkaException, BufferError, TimeoutError, SystemError) as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
         self._drop_doubtful()
@@ -116,8 +113,6 @@ class TransactionalWriter:
             producer.produce(
                 record.topic, record.value, record.key, headers=[*record.headers], on_delivery=self._delivered
             )
-        if left := producer.flush(DEADLINE):
-            raise TimeoutError(f"{left} records were not acknowledged in {DEADLINE:g} s")
         _until(deadline, lambda left: producer.send_offsets_to_transaction(targets(offsets), group, left))
         _until(deadline, producer.commit_transaction)
 
@@ -139,8 +134,11 @@ class TransactionalWriter:
             self._initialised = True
         return producer
 
-    def _give_up(self, error: KafkaException | BufferError | TimeoutError) -> None:
-        """Brings the producer into a state that is known, or gets rid of it."""
+    def _give_up(self, error: KafkaException | BufferError | TimeoutError | SystemError) -> None:
+        """Brings the producer into a state that is known, or gets rid of it.
+
+        A `SystemError` is what becomes of a fatal error when a delivery is told after it, in the same call.
+        """
         known = error.args[0] if isinstance(error.args[0], KafkaError) else None
         if not (known and group_changed(known)):
             self._connection.failed(f"transaction not committed: {self._undelivered or error.args[0]}")
@@ -158,11 +156,16 @@ class TransactionalWriter:
 
         Also the last transaction may not have ended as it seemed (`release`).
         """
-        if self._producer:
-            self._producer.poll(0)  # the client's log comes this way
-        if not self._producer or not self._said.connection_lost:
+        if not self._producer:
             return False
-        _log.info("a connection was lost, the next transaction is a fresh producer's")
+        try:
+            self._producer.poll(0)  # the client's log comes this way, and may bring a fatal error along
+        except (KafkaException, SystemError) as error:
+            _log.info("the producer is of no use any more", error=str(error))
+        else:
+            if not self._said.connection_lost:
+                return False
+            _log.info("a connection was lost, the next transaction is a fresh producer's")
         self._drop(self._producer)
         return True
 
