@@ -1,4 +1,4 @@
-"""Keeps processors running as a kubelet does: what ends is started again, under the same name.
+"""Keeps processors running as a kubelet does: what ends or is stuck is started again, under the same name.
 
 A pod can be killed, frozen, told to end, and deleted: then another one with a new name takes its place. Nothing else is
 ever signalled.
@@ -19,6 +19,7 @@ from testkit.processes import Processor, Slot, a_slot, launch
 from testkit.waiting import eventually
 
 _LOOK_SECONDS = 0.2
+_PROBE_SECONDS = 10.0
 
 
 class Pod:
@@ -47,6 +48,11 @@ class Pod:
         if self.running is not self._told_to_end:
             self.unasked_ends.append(code)
         self._start()
+
+    def end_if_stuck(self) -> None:
+        """As the kubelet does; nobody has asked for that end either."""
+        if self.running.is_stuck():
+            self.running.process.kill()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -92,7 +98,7 @@ class Pod:
 
 
 class Supervisor:
-    """The pods of one world; a thread of its own looks after them until `close`."""
+    """The pods of one world; threads of its own look after them until `close`."""
 
     def __init__(self, folder: Path, environment: Callable[[str], dict[str, str]]) -> None:
         """`environment` is each processor's own."""
@@ -103,8 +109,9 @@ class Supervisor:
         self._numbers = count(1)
         self._lock = threading.RLock()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._look_after, name="supervisor", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._look_after, self._probe)]
+        for thread in self._threads:
+            thread.start()
 
     def run(self, config: ProcessorConfig, replicas: int) -> list[Pod]:
         """That many more pods of a processor."""
@@ -138,7 +145,8 @@ class Supervisor:
     def close(self) -> None:
         """Kills them all."""
         self._closing.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         for pod in self.pods():
             pod.kill()
 
@@ -161,3 +169,8 @@ class Supervisor:
                 for pod in self._pods:
                     if pod.wanted:
                         pod.keep_running()
+
+    def _probe(self) -> None:
+        while not self._closing.wait(_PROBE_SECONDS):
+            for pod in self.pods():
+                pod.end_if_stuck()

@@ -39,6 +39,13 @@ class Processor:
         except httpx.TransportError as error:
             return Readiness(ready=False, away={"process": str(error)})
 
+    def is_stuck(self) -> bool:
+        """Says so itself; where nobody answers nothing is known."""
+        try:
+            return _PROBER.get(f"{self.health_url}/healthz").status_code == httpx.codes.SERVICE_UNAVAILABLE
+        except httpx.TransportError:
+            return False
+
     def await_ready(self) -> "Processor":
         """Waits until it can do its work."""
         eventually(self._is_ready, within=30)

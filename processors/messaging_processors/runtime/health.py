@@ -4,6 +4,7 @@ Every kind reports its dependencies here (`away`, `back`), that it has started, 
 is about to end (`drain`). Promise: liveness looks at the loop alone, since a restart brings no dead dependency back.
 """
 
+import faulthandler
 import threading
 import time
 from collections.abc import Callable
@@ -87,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
         match self.path.partition("?")[0]:
             case "/healthz":
                 alive = self.health.alive()
+                if not alive:  # the kubelet ends us for it, and nobody could tell any more where we stood
+                    faulthandler.dump_traceback()
                 self._answer(200 if alive else 503, "text/plain", b"ok\n" if alive else b"the loop is stuck\n")
             case "/readyz":
                 readiness = self.health.readiness()

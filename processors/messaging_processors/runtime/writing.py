@@ -172,7 +172,7 @@ class TransactionalWriter:
     def _drop(self, producer: Producer) -> None:
         """Lets the producer go. Its own `close` would wait for the broker, without a deadline."""
         self._producer = None
-        producer.purge()
+        producer.purge(blocking=False)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Notes the first record that Kafka did not take; one that our own abort threw away tells no reason."""
@@ -242,7 +242,7 @@ def discard(producer: Producer) -> None:
 
     Its own `close` would wait for the broker, without a deadline.
     """
-    producer.purge()
+    producer.purge(blocking=False)
     producer.flush(_PURGE_SECONDS)
 
 

@@ -52,8 +52,13 @@ def test_it_lives_as_long_as_its_loop_turns() -> None:
 
 
 @pytest.fixture
-def health() -> Health:
-    return Health(Clock(STUCK_AFTER))
+def clock() -> Clock:
+    return Clock(STUCK_AFTER)
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(clock)
 
 
 @pytest.fixture
@@ -85,6 +90,15 @@ def test_a_dead_dependency_is_no_reason_to_be_restarted(health: Health, connecti
     health.beat()
     health.away("database", "refused")
     assert get(connection, "/healthz")[0] == 200
+
+
+def test_a_loop_that_is_stuck_is_a_reason_and_says_where(
+    health: Health, clock: Clock, connection: HTTPConnection, capfd: pytest.CaptureFixture[str]
+) -> None:
+    health.beat()
+    clock.now += STUCK_AFTER
+    assert get(connection, "/healthz")[0] == 503
+    assert "in test_a_loop_that_is_stuck_is_a_reason_and_says_where" in capfd.readouterr().err
 
 
 def test_metrics_are_served_and_nothing_else(connection: HTTPConnection) -> None:
