@@ -83,7 +83,7 @@ class Predecessors:
         """
         with database.transaction(self._engine) as connection:
             ours = [(row.topic, row.partition) for row in connection.execute(_OURS, self._we)]
-        if not reader.are_hidden(ours):
+        if not ours or not reader.are_hidden(ours):
             return False
         writer.release(reader.nobody, self._outputs)
         _log.info(ENDED, transactional_id=self._we["id"])

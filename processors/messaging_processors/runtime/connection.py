@@ -77,6 +77,22 @@ def client_settings(bootstrap_servers: str) -> dict[str, Any]:
     }
 
 
+def group_settings(group_id: str) -> dict[str, Any]:
+    """What members of a group add to those."""
+    return {
+        "group.id": group_id,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 6000,  # the least that brokers allow: so long a dead member's partitions lie idle
+        "heartbeat.interval.ms": 500,
+        "auto.offset.reset": "earliest",  # anything else skips what came before a new partition was noticed
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
 class Connection:
     """What health is told about Kafka, and the settings that all our clients share."""
 

@@ -10,8 +10,7 @@ charged again. It also gives a partition up for good when the question fails. So
 where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
-own; rarely it is our own, or Kafka has lost sight of it. Whoever knows how may end that at once (`on_hidden`).
-
+own, or Kafka has lost sight of it. Whoever knows how may end that (`on_hidden`, under the membership of `nobody`).
 A client that is stranded (`connection`) is replaced by another member of the group; what was ours is lost.
 """
 
@@ -19,13 +18,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from messaging_processors.runtime import metrics
-from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, blocked_records
+from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, blocked_records, group_settings
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
 
 _ASK_SECONDS = 0.5
@@ -55,7 +54,6 @@ class Reader:
         topics: list[str],
         on_hidden: Callable[[frozenset[Position], object], None] = lambda *_: None,
     ) -> None:
-        """`on_hidden` is told which partitions, and `nobody`."""
         self._connection = connection
         self._on_hidden = on_hidden
         self._assigned: set[Position] = set()
@@ -68,7 +66,7 @@ class Reader:
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
         self._topics = topics
-        self._settings = connection.settings() | connection.watched(self._look) | _group_settings(group_id)
+        self._settings = connection.settings() | connection.watched(self._look) | group_settings(group_id)
         self._consumer = self._new_consumer()
         self._group = self.nobody = self._consumer.consumer_group_metadata()
 
@@ -80,10 +78,10 @@ class Reader:
     def are_hidden(self, positions: Collection[Position]) -> bool:
         """Whether the group's offsets of these cannot be had, whosever they are; Kafka is known to be there."""
         try:
-            places = self._consumer.committed(_partitions(positions), _ASK_SECONDS) if positions else []
+            self._committed(positions)
         except KafkaException:
             return True
-        return any(place.error for place in places)
+        return False
 
     def lost(self) -> set[Position]:
         """The partitions that were taken from us since this was last asked, also those that came back."""
@@ -197,7 +195,7 @@ class Reader:
         if not self._astray or time.monotonic() < self._ask_at:
             return
         try:
-            self._seek(self._consumer.committed(_partitions(self._astray), _ASK_SECONDS))
+            self._seek(self._committed(self._astray))
         except KafkaException as error:
             _log.info(
                 "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
@@ -210,9 +208,13 @@ class Reader:
             self._resume(self._astray)
         self._astray.clear()
 
-    def _seek(self, committed: list[TopicPartition]) -> None:
-        if error := next((place.error for place in committed if place.error), None):
+    def _committed(self, positions: Collection[Position]) -> list[TopicPartition]:
+        places = self._consumer.committed(_partitions(positions), _ASK_SECONDS)
+        if error := next((place.error for place in places if place.error), None):
             raise KafkaException(error)
+        return places
+
+    def _seek(self, committed: list[TopicPartition]) -> None:
         for place in committed:
             offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
             _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
@@ -258,21 +260,6 @@ def group_changed(error: KafkaError) -> bool:
 def targets(offsets: Mapping[Position, int]) -> list[TopicPartition]:
     """Offsets as the client wants them."""
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-
-
-def _group_settings(group_id: str) -> dict[str, Any]:
-    return {
-        "group.id": group_id,
-        "group.protocol": "classic",
-        "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": 6000,  # the least that brokers allow: so long a dead member's partitions lie idle
-        "heartbeat.interval.ms": 500,
-        "auto.offset.reset": "earliest",  # anything else skips what came before a new partition was noticed
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "queued.max.messages.kbytes": 16_384,
-    }
 
 
 def _record(message: Message) -> Record:

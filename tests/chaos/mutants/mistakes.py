@@ -12,7 +12,7 @@ from messaging_processors.billing import main as billing
 from messaging_processors.billing.deciding import Decision, Emission
 from messaging_processors.billing.handling import Letter, Priced
 from messaging_processors.billing.ledger import Ledger
-from messaging_processors.runtime import kafka, writing
+from messaging_processors.runtime import connection, kafka, writing
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.kafka import Batch, Reader
 from messaging_processors.runtime.records import Record
@@ -81,13 +81,13 @@ def _take_metadata_late() -> None:
 
 
 def _commit_automatically() -> None:
-    settings = kafka._group_settings
+    settings = connection.group_settings
 
     def automatic(group_id: str) -> dict[str, Any]:
         own = {"enable.auto.commit": True, "enable.auto.offset.store": True, "auto.commit.interval.ms": 100}
         return settings(group_id) | own
 
-    vars(kafka)["_group_settings"] = automatic
+    vars(kafka)["group_settings"] = automatic
 
 
 def _write_letters_first() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from messaging_api.processor import BillingConfig
-from messaging_processors.runtime import kafka
+from messaging_processors.runtime import connection, kafka
 from messaging_processors.runtime.records import Outgoing, next_offsets
 from messaging_processors.runtime.writing import NotCommitted
 from testkit.accounts import Accounts
@@ -87,8 +87,8 @@ def test_a_batch_that_takes_longer_than_a_member_may_be_silent_is_refused(
     broker: Broker, config: BillingConfig, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its member is put out of the group, and another one charges what it still has in hand."""
-    usual = kafka._group_settings
-    monkeypatch.setattr(kafka, "_group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 6000})
+    usual = connection.group_settings
+    monkeypatch.setattr(kafka, "group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 6000})
     ids = feed(broker, 200)
     with billing_pods(config, name="slow", database_url=database_url) as (slow,):
         batch = slow.a_batch()
