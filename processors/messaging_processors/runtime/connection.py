@@ -103,6 +103,7 @@ class Connection:
         self._last_error = "no connection"
         self._trouble_until = 0.0
         self._down_ticks = 0
+        self._watched = object()
         health.away(KAFKA, f"{bootstrap_servers}: not connected yet")
 
     def settings(self) -> dict[str, Any]:
@@ -110,12 +111,14 @@ class Connection:
         return client_settings(self._servers) | {"error_cb": self._note}
 
     def watched(self, look: Callable[[Statistics], None]) -> dict[str, Any]:
-        """Settings of the one client whose connections stand for all; `look` sees its statistics, too."""
+        """Settings of the one client whose connections stand for all, until there are others; `look` sees them, too."""
+        self._watched = watched = object()
 
         def seen(statistics: str) -> None:
-            parsed = json.loads(statistics)
-            self.judge(parsed)
-            look(parsed)
+            if self._watched is watched:
+                parsed = json.loads(statistics)
+                self.judge(parsed)
+                look(parsed)
 
         return {"statistics.interval.ms": 1000, "stats_cb": seen}
 

@@ -14,6 +14,7 @@ own, or Kafka has lost sight of it. Whoever knows how may end that (`on_hidden`,
 A client that is stranded (`connection`) is replaced by another member of the group; what was ours is lost.
 """
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Reader:
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
         self._topics = topics
-        self._settings = connection.settings() | connection.watched(self._look) | group_settings(group_id)
+        self._settings = connection.settings() | group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = self._new_consumer()
         self._group = self.nobody = self._consumer.consumer_group_metadata()
 
@@ -144,16 +145,18 @@ class Reader:
         self._consumer.close()
 
     def _new_consumer(self) -> Consumer:
-        consumer = Consumer(self._settings | {"on_commit": self._noted}, logger=LIBRARY_LOG)
+        consumer = Consumer(self._settings | self._connection.watched(self._look), logger=LIBRARY_LOG)
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
     def _replace_consumer(self) -> None:
-        """The old one is let go, not closed, which would wait for the broker; the group misses it and goes on."""
+        """The old one is not closed, which might wait for ever; it ends with its last reference, in a thread's hands."""
         _log.warning("no broker was connected for long, another client tries")
         self._lose(self._consumer, _partitions(self._assigned))
         self._group = self.nobody
+        end = threading.Thread(target=lambda _: None, args=(self._consumer,), name="end of a client", daemon=True)
         self._consumer = self._new_consumer()
+        end.start()
 
     def _noted(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         """Kafka's answer to a commit; called by the client inside `consume`."""
