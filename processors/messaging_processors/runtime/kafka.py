@@ -150,7 +150,7 @@ class Reader:
         return consumer
 
     def _replace_consumer(self) -> None:
-        """The old one is not closed, which might wait for ever; it ends with its last reference, in a thread's hands."""
+        """The old one is not closed, which may last for ever; it ends with its last reference, in a thread's hands."""
         _log.warning("no broker was connected for long, another client tries")
         self._lose(self._consumer, _partitions(self._assigned))
         self._group = self.nobody

@@ -1,5 +1,6 @@
 """When Kafka counts as away: judged by the state of connections, once a second, and by what fails."""
 
+import json
 import logging
 import math
 
@@ -58,6 +59,15 @@ def test_one_missed_second_is_no_news_two_are(world: World) -> None:
     assert world.why == "kafka:9092: no connection"
     world.tick(UP)
     assert world.why == ""
+
+
+def test_a_client_that_was_given_up_says_nothing_any_more(world: World) -> None:
+    seen: list[Statistics] = []
+    old, new = (world.connection.watched(seen.append)["stats_cb"] for _ in range(2))
+    old(json.dumps(UP))
+    assert world.why
+    new(json.dumps(UP))
+    assert (seen, world.why) == ([UP], "")
 
 
 def test_the_client_s_last_error_is_told(world: World) -> None:
