@@ -224,9 +224,9 @@ class Observed:
     """The ids on the accepted topics; a retry that came through twice is there twice."""
     progress: tuple[Progress, ...] = ()
     open_topics: tuple[str, ...] = ()
+    """Topics with records of a transaction that has not ended."""
     unmarked: frozenset[tuple[str, int]] = frozenset()
     """Partitions, by topic, where Kafka has left a transaction without its end, as it said itself."""
-    """Topics with records of a transaction that has not ended."""
     ends: tuple[End, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     logs: tuple[LogLine, ...] = field(default=(), repr=False)

@@ -49,7 +49,7 @@ _ANSWER_SECONDS = 5.0
 _TOLD_SECONDS = 5.0
 """What Redis was not told while it was away it is told within that time."""
 _UNMARKED = re.compile(
-    r"Couldn't find leader endpoint for partitions Set\((.*?)\) while trying to send transaction markers"
+    r"Couldn't find leader endpoint for partitions (?:Hash)?Set\((.*?)\) while trying to send transaction markers"
 )
 _REFUSED = 422
 """What faults let the third party answer where no repetition helps."""

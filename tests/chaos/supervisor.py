@@ -51,8 +51,9 @@ class Pod:
 
     def end_if_stuck(self) -> None:
         """As the kubelet does; nobody has asked for that end either."""
-        if self.running.is_stuck():
-            self.running.process.kill()
+        running = self.running
+        if running.is_stuck():
+            running.process.kill()
 
     def kill(self) -> None:
         """SIGKILL."""

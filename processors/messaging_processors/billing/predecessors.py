@@ -14,6 +14,7 @@ hidden under our id, and what stays hidden although another's was ended, is rele
 """
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Sequence
 
 import structlog
@@ -42,6 +43,10 @@ _FIND = text("""
     WHERE group_id = :group AND transactional_id <> :id
 """)
 ENDED = "what hid the group's offsets is ended"
+_PATIENCE_SECONDS = 2.0
+"""What is still hidden so long after its transaction was ended is hidden for ever."""
+_FORGOTTEN_SECONDS = 60.0
+"""What is hidden then is something new."""
 _log = structlog.get_logger()
 
 
@@ -63,7 +68,7 @@ class Predecessors:
         self._we = {"group": group_id, "id": transactional_id}
         self._noted: set[Position] = set()
         self._ending: set[str] = set()
-        self._ended: set[str] = set()
+        self._ended_at: dict[str, float] = {}
 
     def succeed(self, positions: Collection[Position], lost: Collection[Position]) -> None:
         """Our transactions may hold these offsets from now on; says so once, until a partition is among the `lost`.
@@ -83,7 +88,7 @@ class Predecessors:
         """
         with database.transaction(self._engine) as connection:
             ours = [(row.topic, row.partition) for row in connection.execute(_OURS, self._we)]
-        if not ours or not reader.are_hidden(ours):
+        if not ours or not reader.are_hidden(ours, (self._outputs[-1], 0)):
             return False
         writer.release(reader.nobody, self._outputs)
         _log.info(ENDED, transactional_id=self._we["id"])
@@ -109,15 +114,18 @@ class Predecessors:
 
     def _end(self, transactional_id: str, nobody: object) -> None:
         writer = TransactionalWriter(self._connection, transactional_id)
+        now = time.monotonic()
+        since = now - self._ended_at.get(transactional_id, -_FORGOTTEN_SECONDS)
         try:
-            if transactional_id in self._ended:
-                writer.release(nobody, self._outputs)
-            else:
+            if since >= _FORGOTTEN_SECONDS:
                 writer.prepare()
+                self._ended_at[transactional_id] = now
+            elif since >= _PATIENCE_SECONDS:
+                writer.release(nobody, self._outputs)
+                del self._ended_at[transactional_id]
         except NotCommitted as error:
             _log.warning("transaction not ended", transactional_id=transactional_id, error=str(error))
         else:
-            self._ended.add(transactional_id)
             _log.info(ENDED, transactional_id=transactional_id)
         finally:
             writer.close()

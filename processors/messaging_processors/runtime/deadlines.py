@@ -7,7 +7,7 @@ after a broker had been killed. A loop that does not turn loses its place in the
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 
 
 def within(seconds: float, call: Callable[[], object]) -> None:
@@ -15,16 +15,23 @@ def within(seconds: float, call: Callable[[], object]) -> None:
 
     The call goes on then, and nobody waits for it: whatever it works on must be given up.
     """
-    outcome: Future[object] = Future()
+    outcomes: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run() -> None:
         try:
-            outcome.set_result(call())
+            call()
         except BaseException as error:  # noqa: BLE001  handed on to the caller
-            outcome.set_exception(error)
+            outcomes.put(error)
+        else:
+            outcomes.put(None)
 
     threading.Thread(target=run, name="within", daemon=True).start()
     try:
-        outcome.result(seconds)
-    except TimeoutError as error:
-        raise TimeoutError(f"the client did not return in {seconds:.1f} s") from error
+        error = outcomes.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"the client did not return in {seconds:.1f} s") from None
+    try:
+        if error:
+            raise error
+    finally:
+        del error  # its frames hold the client, which would live on until somebody looks for cycles

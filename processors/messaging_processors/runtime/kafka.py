@@ -25,7 +25,16 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from messaging_processors.runtime import metrics
-from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, blocked_records, group_settings
+from messaging_processors.runtime.connection import (
+    KAFKA,
+    LIBRARY_LOG,
+    Connection,
+    Statistics,
+    blocked_records,
+    group_settings,
+)
+from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.positions import partitions_of, positions_of, targets
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
 
 _ASK_SECONDS = 0.5
@@ -76,11 +85,15 @@ class Reader:
         """The partitions that are ours."""
         return frozenset(self._assigned)
 
-    def are_hidden(self, positions: Collection[Position]) -> bool:
-        """Whether the group's offsets of these cannot be had, whosever they are; Kafka is known to be there."""
+    def are_hidden(self, positions: Collection[Position], beside: Position) -> bool:
+        """Whether the group's offsets of these, whosever they are, cannot be had although the one `beside` can.
+
+        Raises `Away` where that cannot be had either.
+        """
+        self._committed([beside])
         try:
             self._committed(positions)
-        except KafkaException:
+        except Away:
             return True
         return False
 
@@ -152,7 +165,7 @@ class Reader:
     def _replace_consumer(self) -> None:
         """The old one is not closed, which may last for ever; it ends with its last reference, in a thread's hands."""
         _log.warning("no broker was connected for long, another client tries")
-        self._lose(self._consumer, _partitions(self._assigned))
+        self._lose(self._consumer, partitions_of(self._assigned))
         self._group = self.nobody
         end = threading.Thread(target=lambda _: None, args=(self._consumer,), name="end of a client", daemon=True)
         self._consumer = self._new_consumer()
@@ -199,10 +212,8 @@ class Reader:
             return
         try:
             self._seek(self._committed(self._astray))
-        except KafkaException as error:
-            _log.info(
-                "the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error.args[0])
-            )
+        except (Away, KafkaException) as error:
+            _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
             if not self._connection.is_away():
                 self._on_hidden(frozenset(self._astray), self.nobody)
             self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
@@ -212,9 +223,12 @@ class Reader:
         self._astray.clear()
 
     def _committed(self, positions: Collection[Position]) -> list[TopicPartition]:
-        places = self._consumer.committed(_partitions(positions), _ASK_SECONDS)
-        if error := next((place.error for place in places if place.error), None):
-            raise KafkaException(error)
+        try:
+            places = self._consumer.committed(partitions_of(positions), _ASK_SECONDS)
+        except KafkaException as error:
+            raise Away(KAFKA, str(error.args[0])) from error
+        if hidden := next((place.error for place in places if place.error), None):
+            raise Away(KAFKA, str(hidden))
         return places
 
     def _seek(self, committed: list[TopicPartition]) -> None:
@@ -225,18 +239,18 @@ class Reader:
 
     def _pause(self, positions: set[Position]) -> None:
         """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
-        self._consumer.pause(_partitions(positions))
+        self._consumer.pause(partitions_of(positions))
         self._paused |= positions
 
     def _resume(self, positions: set[Position]) -> None:
         """Only what is paused: a partition that isn't would be read again from where the client once started."""
         paused = positions & self._paused
         if paused:
-            self._consumer.resume(_partitions(paused))
+            self._consumer.resume(partitions_of(paused))
             self._paused -= paused
 
     def _gain(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        gained = _positions(partitions)
+        gained = positions_of(partitions)
         consumer.incremental_assign([TopicPartition(topic, partition, 0) for topic, partition in gained])
         self._assigned |= gained
         self.rewind(gained)
@@ -246,23 +260,18 @@ class Reader:
         _log.info("partitions gained", partitions=sorted(gained))
 
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._resume(_positions(partitions))
-        self._assigned -= _positions(partitions)
-        self._astray -= _positions(partitions)
-        self._lost |= _positions(partitions)
-        self._lost_meanwhile |= _positions(partitions)
+        self._resume(positions_of(partitions))
+        self._assigned -= positions_of(partitions)
+        self._astray -= positions_of(partitions)
+        self._lost |= positions_of(partitions)
+        self._lost_meanwhile |= positions_of(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
-        _log.info("partitions lost", partitions=sorted(_positions(partitions)))
+        _log.info("partitions lost", partitions=sorted(positions_of(partitions)))
 
 
 def group_changed(error: KafkaError) -> bool:
     """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
     return error.code() in _GROUP_CHANGED
-
-
-def targets(offsets: Mapping[Position, int]) -> list[TopicPartition]:
-    """Offsets as the client wants them."""
-    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
 
 
 def _record(message: Message) -> Record:
@@ -288,11 +297,3 @@ def _headers(message: Message) -> Headers:
         return cast(Headers, tuple(_ask_headers(message) or ()))
     except SystemError:
         return UNREADABLE_HEADERS
-
-
-def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:
-    return [TopicPartition(topic, partition) for topic, partition in positions]
-
-
-def _positions(partitions: Iterable[TopicPartition]) -> set[Position]:
-    return {(place.topic, place.partition) for place in partitions}

@@ -23,7 +23,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, STRANDED_SECONDS, Connection
 from messaging_processors.runtime.deadlines import within
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import group_changed, targets
+from messaging_processors.runtime.kafka import group_changed
+from messaging_processors.runtime.positions import targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000
@@ -32,6 +33,10 @@ ABORT_SECONDS = 2.0
 _GRACE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _PURGE_SECONDS = 1.0
+_RELEASE_SECONDS = 15.0
+_FAILURES = (KafkaException, BufferError, TimeoutError, SystemError)
+"""What a call of the client raises; the last is what a fatal error becomes where a delivery is told right after it."""
+_FENCED = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _log = structlog.get_logger()
 
@@ -63,7 +68,7 @@ class TransactionalWriter:
         is_fresh = not self._is_ready()
         try:
             self._ready_producer()
-        except (KafkaException, TimeoutError) as error:
+        except _FAILURES as error:
             self._give_up(error)
             raise NotCommitted(str(error.args[0])) from error
         return is_fresh
@@ -72,11 +77,11 @@ class TransactionalWriter:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
         if self._drop_doubtful() or not self._is_ready():
-            raise NotCommitted("no producer is prepared")
+            raise NotCommitted("no producer is prepared, or it has lost a connection since")
         try:
             producer = self._ready_producer()
             within(DEADLINE + _GRACE_SECONDS, lambda: self._transact(producer, records, offsets, group))
-        except (KafkaException, BufferError, TimeoutError, SystemError) as error:
+        except _FAILURES as error:
             self._give_up(error)
             raise NotCommitted(self._undelivered or str(error.args[0])) from error
         self._drop_doubtful()
@@ -92,9 +97,9 @@ class TransactionalWriter:
         """
         try:
             producer = self._ready_producer()
-            within(DEADLINE + 2 * ABORT_SECONDS + _GRACE_SECONDS, lambda: _abort_over(producer, group, outputs))
-        except (KafkaException, TimeoutError) as error:
-            self._give_up(error)
+            within(_RELEASE_SECONDS, lambda: _abort_over(producer, group, outputs))
+        except _FAILURES as error:
+            self._connection.failed(f"transaction not released: {error.args[0]}")
             raise NotCommitted(str(error.args[0])) from error
         finally:
             self.close()  # a request of it that comes late must not meet a transaction that is committed
@@ -134,13 +139,10 @@ class TransactionalWriter:
             self._initialised = True
         return producer
 
-    def _give_up(self, error: KafkaException | BufferError | TimeoutError | SystemError) -> None:
-        """Brings the producer into a state that is known, or gets rid of it.
-
-        A `SystemError` is what becomes of a fatal error when a delivery is told after it, in the same call.
-        """
+    def _give_up(self, error: Exception) -> None:
+        """Brings the producer into a state that is known, or gets rid of it."""
         known = error.args[0] if isinstance(error.args[0], KafkaError) else None
-        if not (known and group_changed(known)):
+        if not (known and (group_changed(known) or known.code() in _FENCED)):
             self._connection.failed(f"transaction not committed: {self._undelivered or error.args[0]}")
         producer = self._producer
         if producer is None:
@@ -160,7 +162,7 @@ class TransactionalWriter:
             return False
         try:
             self._producer.poll(0)  # the client's log comes this way, and may bring a fatal error along
-        except (KafkaException, SystemError) as error:
+        except _FAILURES as error:
             _log.info("the producer is of no use any more", error=str(error))
         else:
             if not self._said.connection_lost:
@@ -180,6 +182,9 @@ class TransactionalWriter:
             self._undelivered = f"{message.topic()}: {error}"
 
 
+_NOT_YET_CONNECTED = ("in state CONNECT", "in state APIVERSION", "in state AUTH", "in state SSL")
+
+
 class _ClientLog:
     """A client's log, passed on; nothing else tells that a connection was lost while a request was under way.
 
@@ -192,7 +197,7 @@ class _ClientLog:
 
     def log(self, level: int, text: str, facility: str, *rest: object) -> None:
         """As the client calls a `logging.Logger`: what happened is one word, the facility."""
-        lost = facility == "FAIL" and "in state CONNECT" not in str(rest)
+        lost = facility == "FAIL" and not any(state in str(rest) for state in _NOT_YET_CONNECTED)
         self.connection_lost |= lost or facility == "REQTMOUT"
         LIBRARY_LOG.log(level, text, facility, *rest)
 
@@ -251,16 +256,20 @@ def _abort_over(producer: Producer, group: object, outputs: Sequence[str]) -> No
     producer.begin_transaction()
     producer.send_offsets_to_transaction([TopicPartition(outputs[0], 0, 0)], group, DEADLINE)
     for topic in outputs:
-        for partition in producer.list_topics(topic, ABORT_SECONDS).topics[topic].partitions:
+        found = producer.list_topics(topic, ABORT_SECONDS).topics[topic]
+        if found.error:
+            raise KafkaException(found.error)
+        for partition in found.partitions:
             producer.produce(topic, partition=partition)
-    producer.flush(ABORT_SECONDS)
+    if left := producer.flush(DEADLINE):
+        raise TimeoutError(f"{left} partitions did not answer in {DEADLINE:g} s")
     producer.abort_transaction(ABORT_SECONDS)
 
 
 def _aborted(producer: Producer) -> bool:
     try:
         within(ABORT_SECONDS + _GRACE_SECONDS, lambda: producer.abort_transaction(ABORT_SECONDS))
-    except (KafkaException, TimeoutError) as error:
+    except _FAILURES as error:
         _log.warning("transaction not aborted, a fresh producer will", error=str(error.args[0]))
         return False
     return True
