@@ -83,6 +83,9 @@ class Billing:
         except (Away, NotCommitted) as error:
             self._wait(error)
             return
+        if self._in_doubt:
+            self.reader.idle(_LONGEST_POLL)
+            return
         self.reader.release()
         batch = self.reader.read(BATCH_RECORDS, BATCH_SECONDS)
         try:
@@ -103,9 +106,8 @@ class Billing:
         self._in_doubt |= self.writer.prepare()
         if self._in_doubt:
             self.reader.rewind(self.reader.assigned)
-            if self.predecessors.release_ours(self.writer, self.reader):
-                self.writer.prepare()
-            self._in_doubt = False
+            self._in_doubt = not self.predecessors.release_ours(self.writer, self.reader)
+            self.writer.prepare()
 
     @metrics.BATCH_SECONDS.time()
     def _charge(self, batch: Batch) -> None:

@@ -82,17 +82,17 @@ class Predecessors:
             self._noted |= new
 
     def release_ours(self, writer: TransactionalWriter, reader: Reader) -> bool:
-        """True if there was something to release, after which our `writer` has no producer; it comes with a fresh one.
+        """False as long as it is not known whether there is something. Call it with a fresh producer of ours.
 
-        Raises `Away` and `NotCommitted`.
+        Raises `Away` and `NotCommitted`. Where something was released our `writer` has no producer any more.
         """
         with database.transaction(self._engine) as connection:
             ours = [(row.topic, row.partition) for row in connection.execute(_OURS, self._we)]
-        if not ours or not reader.are_hidden(ours, (self._outputs[-1], 0)):
-            return False
-        writer.release(reader.nobody, self._outputs)
-        _log.info(ENDED, transactional_id=self._we["id"])
-        return True
+        hidden = bool(ours) and reader.are_hidden(ours, (self._outputs[-1], 0))
+        if hidden:
+            writer.release(reader.nobody, self._outputs)
+            _log.info(ENDED, transactional_id=self._we["id"])
+        return hidden is not None
 
     def end(self, positions: Collection[Position], nobody: object) -> None:
         """Begins to end what hides these offsets, if it is known whose it is; `nobody` is the reader's.

@@ -85,16 +85,13 @@ class Reader:
         """The partitions that are ours."""
         return frozenset(self._assigned)
 
-    def are_hidden(self, positions: Collection[Position], beside: Position) -> bool:
-        """Whether the group's offsets of these, whosever they are, cannot be had although the one `beside` can.
-
-        Raises `Away` where that cannot be had either.
-        """
-        self._committed([beside])
-        try:
-            self._committed(positions)
-        except Away:
-            return True
+    def are_hidden(self, positions: Collection[Position], beside: Position) -> bool | None:
+        """Whether the group's offsets of these, whosever they are, cannot be had; None if not even the one `beside`."""
+        for asked, otherwise in (([beside], None), (positions, True)):
+            try:
+                self._committed(asked)
+            except Away:
+                return otherwise
         return False
 
     def lost(self) -> set[Position]:

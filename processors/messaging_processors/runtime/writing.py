@@ -136,6 +136,8 @@ class TransactionalWriter:
         producer = self._producer
         if not self._initialised:
             within(DEADLINE + _GRACE_SECONDS, lambda: producer.init_transactions(DEADLINE))
+            producer.poll(0)
+            self._said.timed_out = False
             self._initialised = True
         return producer
 
@@ -182,23 +184,29 @@ class TransactionalWriter:
             self._undelivered = f"{message.topic()}: {error}"
 
 
-_NOT_YET_CONNECTED = ("in state CONNECT", "in state APIVERSION", "in state AUTH", "in state SSL")
+_NEVER_CONNECTED = ("in state CONNECT", "ApiVersionRequest failed")
 
 
 class _ClientLog:
     """A client's log, passed on; nothing else tells that a connection was lost while a request was under way.
 
-    It is never forgotten, for a loss like the one before is not told within 30 s. A connection that never came about
+    That is never forgotten, for a loss like the one before is not told within 30 s. A connection that never came about
     was not lost.
     """
 
     def __init__(self) -> None:
-        self.connection_lost = False
+        self._lost = False
+        self.timed_out = False
+        """Some request, which is told every time."""
+
+    @property
+    def connection_lost(self) -> bool:
+        return self._lost or self.timed_out
 
     def log(self, level: int, text: str, facility: str, *rest: object) -> None:
         """As the client calls a `logging.Logger`: what happened is one word, the facility."""
-        lost = facility == "FAIL" and not any(state in str(rest) for state in _NOT_YET_CONNECTED)
-        self.connection_lost |= lost or facility == "REQTMOUT"
+        self._lost |= facility == "FAIL" and not any(words in str(rest) for words in _NEVER_CONNECTED)
+        self.timed_out |= facility == "REQTMOUT"
         LIBRARY_LOG.log(level, text, facility, *rest)
 
 
