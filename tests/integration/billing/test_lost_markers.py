@@ -105,7 +105,7 @@ def test_offsets_are_not_hidden_for_ever(brokers: tuple[Service, Service], datab
     with billing_pods(config, database_url=database_url) as (pod,):
         turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)
     lose_markers(brokers, broker, f"{group}.pod-0", group)
-    broker.committed(group, INPUTS, "read_uncommitted")
+    eventually(lambda: broker.committed(group, INPUTS, "read_uncommitted"))
     assert broker.offsets_are_hidden(group, INPUTS)
     assert broker.transaction_is_open("marketing")
     ids += feed(broker, 100)
