@@ -78,7 +78,6 @@ class Reader:
         self._topics = topics
         self._settings = connection.settings() | group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = self._new_consumer()
-        self._group = self.nobody = self._consumer.consumer_group_metadata()
 
     @property
     def assigned(self) -> frozenset[Position]:
@@ -156,6 +155,8 @@ class Reader:
 
     def _new_consumer(self) -> Consumer:
         consumer = Consumer(self._settings | self._connection.watched(self._look), logger=LIBRARY_LOG)
+        # Before it can have joined; else nobody's membership would be ours, and all that it reads would be doubtful.
+        self._group = self.nobody = consumer.consumer_group_metadata()
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
@@ -163,7 +164,6 @@ class Reader:
         """The old one is not closed, which may last for ever; it ends with its last reference, in a thread's hands."""
         _log.warning("no broker was connected for long, another client tries")
         self._lose(self._consumer, partitions_of(self._assigned))
-        self._group = self.nobody
         end = threading.Thread(target=lambda _: None, args=(self._consumer,), name="end of a client", daemon=True)
         self._consumer = self._new_consumer()
         end.start()

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, ConsumerGroupState, Producer
+from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from messaging_cli.local.process import Service
-from messaging_processors.runtime import connection
+from messaging_processors.runtime import connection, kafka
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.records import Record
 from testkit.broker import Broker
 from testkit.loops import turn_until
+from testkit.waiting import eventually
 
 
 @pytest.fixture
@@ -70,6 +73,26 @@ def test_a_rewound_partition_is_read_from_where_the_group_is(broker: Broker) -> 
         read(reader, second)
         reader.rewind(reader.assigned)
         read(reader, second)
+
+
+def test_a_member_that_joins_before_it_is_asked_anything_reads_all_the_same(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the client's own threads may be faster than ours."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+
+    def is_stable() -> bool:
+        (described,) = admin.describe_consumer_groups([broker.name("group")]).values()
+        return bool(described.result(5).state is ConsumerGroupState.STABLE)
+
+    class JoinedAtOnce(Consumer):
+        def subscribe(self, *topics: Any, **callbacks: Any) -> None:  # noqa: ANN401  as the client has them
+            super().subscribe(*topics, **callbacks)
+            eventually(is_stable)
+
+    monkeypatch.setattr(kafka, "Consumer", JoinedAtOnce)
+    with a_reader(broker) as reader:
+        read(reader, put(broker, range(10)))
 
 
 def test_a_held_reader_reads_nothing_and_then_goes_on_where_it_was(broker: Broker) -> None:
