@@ -13,6 +13,7 @@ Not so where Kafka has lost sight of a transaction (`TransactionalWriter.release
 hidden under our id, and what stays hidden although another's was ended, is released.
 """
 
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -106,21 +107,22 @@ class Predecessors:
             _log.warning("whose transaction is open is not known", error=str(error))
             return
         for transactional_id in gone:
-            if transactional_id not in self._ending:
+            if transactional_id not in self._ending and self._ended_since(transactional_id) >= _PATIENCE_SECONDS:
                 self._ending.add(transactional_id)
                 threading.Thread(
                     target=self._end, args=(transactional_id, nobody), name="predecessor", daemon=True
                 ).start()
 
+    def _ended_since(self, transactional_id: str) -> float:
+        return time.monotonic() - self._ended_at.get(transactional_id, -math.inf)
+
     def _end(self, transactional_id: str, nobody: object) -> None:
         writer = TransactionalWriter(self._connection, transactional_id)
-        now = time.monotonic()
-        since = now - self._ended_at.get(transactional_id, -_FORGOTTEN_SECONDS)
         try:
-            if since >= _FORGOTTEN_SECONDS:
+            if self._ended_since(transactional_id) >= _FORGOTTEN_SECONDS:
                 writer.prepare()
-                self._ended_at[transactional_id] = now
-            elif since >= _PATIENCE_SECONDS:
+                self._ended_at[transactional_id] = time.monotonic()
+            else:
                 writer.release(nobody, self._outputs)
                 del self._ended_at[transactional_id]
         except NotCommitted as error:

@@ -77,7 +77,7 @@ class TransactionalWriter:
         """All of `records` and `offsets`, or none."""
         self._undelivered = ""
         if self._drop_doubtful() or not self._is_ready():
-            raise NotCommitted("no producer is prepared, or it has lost a connection since")
+            raise NotCommitted(f"{self._transactional_id}: no producer is prepared, or it has lost a connection since")
         try:
             producer = self._ready_producer()
             within(DEADLINE + _GRACE_SECONDS, lambda: self._transact(producer, records, offsets, group))
@@ -270,7 +270,7 @@ def _abort_over(producer: Producer, group: object, outputs: Sequence[str]) -> No
         for partition in found.partitions:
             producer.produce(topic, partition=partition)
     if left := producer.flush(DEADLINE):
-        raise TimeoutError(f"{left} partitions did not answer in {DEADLINE:g} s")
+        raise TimeoutError(f"{left} partitions of {', '.join(outputs)} did not answer in {DEADLINE:g} s")
     producer.abort_transaction(ABORT_SECONDS)
 
 

@@ -14,6 +14,7 @@ from chaos.supervisor import Pod
 from chaos.topology import WORKERS, group_of, inputs_of
 from messaging_api.message import MessageState
 from messaging_cli.observing.snapshot import count
+from messaging_processors.billing.predecessors import ENDED
 from messaging_processors.runtime.schema import messages
 from testkit.waiting import eventually
 
@@ -21,7 +22,6 @@ _ALONE = "billing-authentication"
 """Has one replica."""
 _IN_HAND = "processors killed with a batch in hand"
 _ZOMBIES = "zombies with a batch in hand"
-_ENDED = "what hid the group's offsets is ended"
 _GAINED, _LOST = "partitions gained", "partitions lost"
 _END_SECONDS = 5.0
 _SOME = 20
@@ -156,7 +156,7 @@ def _dangling(scene: Scene) -> None:
     eventually(lambda: _is_caught_inside(scene, pod), within=120, every=_STEP_SECONDS)
     scene.world.replace(pod)
     (successor,) = scene.pods(_ALONE)
-    scene.until(lambda: scene.said_by(successor, _ENDED))
+    scene.until(lambda: scene.said_by(successor, ENDED))
     scene.until(lambda: scene.said_by(successor, "rewound") >= len(inputs_of(_ALONE)))
 
 
@@ -178,6 +178,6 @@ FAULTS = (
     _frozen("billing-marketing"),
     _frozen("marketing"),
     Fault("more and fewer pods", "K3", _scaled, lambda scene: scene.said(_LOST)),
-    Fault("killed inside a transaction", "K9", _dangling, lambda scene: scene.said(_ENDED, _ALONE)),
+    Fault("killed inside a transaction", "K9", _dangling, lambda scene: scene.said(ENDED, _ALONE)),
     Fault("billing and sinks roll", "K22", _rolled, lambda scene: scene.said("stopped")),
 )

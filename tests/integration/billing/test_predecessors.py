@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from messaging_cli.local.process import Service
+from messaging_processors.billing.predecessors import ENDED
 from messaging_processors.runtime.schema import transactional_ids
 from testkit.accounts import Accounts
 from testkit.broker import Broker
@@ -28,7 +29,6 @@ KAFKAS_SECONDS = 20.0
 """At the most: a transaction may be open for ten seconds, and Kafka looks for such ones every ten."""
 NOTICED_SECONDS = 5.0
 """Until the survivor has asked again, and has charged the rest."""
-ENDED = "what hid the group's offsets is ended"
 
 
 @dataclass(frozen=True)
