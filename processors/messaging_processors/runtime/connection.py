@@ -25,9 +25,10 @@ LIBRARY_LOG = logging.getLogger("librdkafka")
 STRANDED_SECONDS = 20
 """After so long without Kafka a client is given up for another, again and again until one connects."""
 _REQUEST_MS = 4000
-# What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, a
-# transaction and its abort.
-_TROUBLE_SECONDS = LONGEST_WAIT + 3 * _REQUEST_MS / 1000
+# What fails every time stays away between two attempts: they are as far apart as a wait, a new producer's start, and
+# what is tried then: a transaction and its abort.
+_ATTEMPT_SECONDS = 2 * _REQUEST_MS / 1000
+_TROUBLE_SECONDS = LONGEST_WAIT + _REQUEST_MS / 1000 + _ATTEMPT_SECONDS
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",
@@ -126,6 +127,10 @@ class Connection:
         """Kafka did not do what we asked; it counts as away until it does, or nothing has failed for a while."""
         self._trouble_until = self._clock() + _TROUBLE_SECONDS
         self._health.away(KAFKA, f"{self._servers}: {why}")
+
+    def answered(self) -> None:
+        """Kafka did what comes before the next attempt, if there is anything to attempt."""
+        self._trouble_until = min(self._trouble_until, self._clock() + _ATTEMPT_SECONDS)
 
     def worked(self) -> None:
         """Kafka did what we asked."""

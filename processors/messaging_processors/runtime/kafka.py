@@ -209,6 +209,7 @@ class Reader:
             return
         try:
             self._seek(self._committed(self._astray))
+            self._connection.answered()
         except (Away, KafkaException) as error:
             _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
             if not self._connection.is_away():

@@ -139,6 +139,7 @@ class TransactionalWriter:
             producer.poll(0)
             self._said.timed_out = False
             self._initialised = True
+            self._connection.answered()
         return producer
 
     def _give_up(self, error: Exception) -> None:

@@ -16,7 +16,9 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.records import Record
+from messaging_processors.runtime.writing import TransactionalWriter
 from testkit.broker import Broker
+from testkit.clocks import Clock
 from testkit.loops import turn_until
 from testkit.waiting import eventually
 
@@ -163,6 +165,23 @@ def test_a_reader_whose_client_is_given_up_reads_on_from_where_the_group_is(
         assert reader.lost() == mine
         read(reader, put(broker, range(10, 20)))
         assert reader.assigned == mine
+
+
+def test_kafka_is_soon_back_for_a_pod_that_has_nothing_to_do(broker: Broker) -> None:
+    """Sooner than what failed would have been tried again, if there were anything to try."""
+    clock = Clock()
+    connection = Connection(broker.bootstrap, Health(), clock)
+    reader = Reader(connection, broker.name("group"), [broker.name("input")])
+    writer = TransactionalWriter(connection, broker.name("writer"))
+    try:
+        for prepared in (lambda: reader.assigned - reader._astray, writer.prepare):
+            connection.failed("transaction not committed")
+            turn_until(prepared, lambda: reader.read(1, 0.1))
+            clock.now += 10
+            turn_until(lambda: not connection.is_away(), lambda: reader.read(1, 0.1))
+    finally:
+        writer.close()
+        reader.close()
 
 
 def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broker) -> None:

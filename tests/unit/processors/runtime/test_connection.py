@@ -91,6 +91,21 @@ def test_what_failed_once_is_forgotten_although_nothing_was_tried_again(world: W
     assert world.why == ""
 
 
+def test_an_answer_leaves_only_the_attempt_that_it_makes_possible(world: World) -> None:
+    world.connection.failed("transaction not committed")
+    world.connection.answered()
+    world.tick(UP, math.ceil(DEADLINE + ABORT_SECONDS))
+    assert world.why == "kafka:9092: transaction not committed"
+    world.tick(UP, 2)
+    assert world.why == ""
+
+
+def test_an_answer_makes_no_trouble_of_its_own(world: World) -> None:
+    world.connection.answered()
+    world.tick(UP)
+    assert world.why == ""
+
+
 def test_success_ends_trouble_at_once(world: World) -> None:
     world.connection.failed("transaction not committed")
     world.connection.worked()
