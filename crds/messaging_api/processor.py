@@ -10,7 +10,7 @@ from pydantic import Field
 
 from messaging_api.base import Currency, Domain, Duration, Model, TopicName
 from messaging_api.tariff import Rate, Tariff
-from messaging_api.topology import BillingType, Retention, ThirdParty
+from messaging_api.topology import BillingType, RateLimit, Retention, ThirdParty
 
 CONFIG_FOLDER = "/etc/messaging"
 CONFIG_FILE = "config.json"
@@ -35,6 +35,7 @@ class GatewayConfig(ProcessorConfig):
     kind: Literal["gateway"] = "gateway"
     upstream: str
     api_keys_folder: str = API_KEYS_FOLDER
+    rate_limit: RateLimit | None = None
 
 
 class KafkaProcessorConfig(ProcessorConfig):

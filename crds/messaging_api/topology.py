@@ -9,16 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from messaging_api.base import (
-    Domain,
-    Duration,
-    Model,
-    ProcessorName,
-    TopicName,
-    cel,
-    keyed_by,
-    rules,
-)
+from messaging_api.base import Domain, Duration, Model, ProcessorName, TopicName, cel, keyed_by, rules
 from messaging_api.tariff import Tariff
 
 GATEWAY_NAME = "api-gateway"
@@ -150,6 +141,15 @@ class GatewayAuth(Model):
     api_keys_from: SecretSource
 
 
+class RateLimit(Model):
+    """A token bucket."""
+
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How fast it fills.")]
+    burst: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="What it holds; without, a second's requests.")
+    ] = None
+
+
 class GatewayServiceType(StrEnum):
     """How the gateway is reached: Kubernetes' own Service types."""
 
@@ -179,6 +179,7 @@ class Gateway(Model):
 
     replicas: Replicas = 1
     auth: GatewayAuth
+    rate_limit: Annotated[RateLimit | None, Field(description="Of each tenant, in each pod; more is a 429.")] = None
     service: GatewayService = GatewayService()
 
 

@@ -57,7 +57,9 @@ def unrouted_inputs(spec: TopologySpec, billing: Billing) -> list[str]:
 
 
 def _gateway(key: TopologyKey, spec: TopologySpec, image: str) -> Processor:
-    config = GatewayConfig(**_identity(key, GATEWAY_NAME), upstream=f"http://{MESSAGING_NAME}")
+    config = GatewayConfig(
+        **_identity(key, GATEWAY_NAME), upstream=f"http://{MESSAGING_NAME}", rate_limit=spec.gateway.rate_limit
+    )
     keys = spec.gateway.auth.api_keys_from.secret_ref.name
     return Processor(config, image, spec.gateway.replicas, api_keys_secret=keys, service=spec.gateway.service)
 

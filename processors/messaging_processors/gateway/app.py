@@ -11,6 +11,7 @@ from starlette.routing import Route
 from messaging_api.access import API_KEY_HEADER
 from messaging_processors.gateway.forwarding import Upstream
 from messaging_processors.gateway.keys import ApiKeys, presented_key
+from messaging_processors.gateway.limiting import RateLimiter
 from messaging_processors.runtime.problems import HANDLERS, ProblemError
 from messaging_processors.runtime.web import MAX_BODY_BYTES
 
@@ -24,9 +25,10 @@ _UNKNOWN_KEY = "This API key is not known; send one that is in the gateway's Sec
 class Gateway:
     """The endpoints."""
 
-    def __init__(self, keys: ApiKeys, upstream_url: str) -> None:
+    def __init__(self, keys: ApiKeys, upstream_url: str, limiter: RateLimiter | None) -> None:
         self._keys = keys
         self._upstream_url = upstream_url
+        self._limiter = limiter
 
     @contextlib.asynccontextmanager
     async def connected(self, _: Starlette) -> AsyncIterator[None]:
@@ -36,11 +38,13 @@ class Gateway:
         await self._upstream.close()
 
     async def forward(self, request: Request) -> Response:
-        """Everything below /v1, for clients with a key."""
+        """Everything below /v1, for clients with a key, as much as their tenant may ask."""
         key = presented_key(request.headers)
         client = self._keys.client_of(key)
         if client is None:
             raise ProblemError(401, _UNKNOWN_KEY if key else _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
+        if self._limiter:
+            self._limiter.admit(client.tenant)
         return await self._upstream.forward(request, client)
 
     async def describe(self, request: Request) -> Response:
@@ -48,9 +52,9 @@ class Gateway:
         return await self._upstream.forward(request, None)
 
 
-def create_app(keys: ApiKeys, upstream_url: str) -> Starlette:
-    """The gateway in front of `upstream_url`."""
-    gateway = Gateway(keys, upstream_url)
+def create_app(keys: ApiKeys, upstream_url: str, limiter: RateLimiter | None = None) -> Starlette:
+    """The gateway in front of `upstream_url`; without a limiter everybody may ask as much as they like."""
+    gateway = Gateway(keys, upstream_url, limiter)
     return Starlette(
         routes=[
             Route("/v1/{path:path}", gateway.forward, methods=_METHODS),

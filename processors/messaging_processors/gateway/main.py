@@ -8,6 +8,7 @@ from messaging_api.topology import MESSAGING_NAME
 from messaging_processors.gateway.app import create_app
 from messaging_processors.gateway.forwarding import probe
 from messaging_processors.gateway.keys import API_KEY_ENTRIES, API_KEYS, ApiKeys
+from messaging_processors.gateway.limiting import RateLimiter
 from messaging_processors.runtime import web
 from messaging_processors.runtime.process import Runtime
 from messaging_processors.runtime.watching import reporting, watch
@@ -24,4 +25,5 @@ def run(config: GatewayConfig, runtime: Runtime) -> None:
     watch(runtime, reporting(runtime.health, API_KEYS, keys.reload))
     watch(runtime, reporting(runtime.health, API_KEY_ENTRIES, keys.check, required=False))
     watch(runtime, reporting(runtime.health, MESSAGING_NAME, partial(probe, config.upstream), required=False))
-    web.serve(create_app(keys, config.upstream), runtime)
+    limiter = RateLimiter(config.rate_limit) if config.rate_limit else None
+    web.serve(create_app(keys, config.upstream, limiter), runtime)

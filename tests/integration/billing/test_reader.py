@@ -176,9 +176,9 @@ def test_kafka_is_soon_back_for_a_pod_that_has_nothing_to_do(broker: Broker) -> 
     try:
         for prepared in (lambda: reader.assigned - reader._astray, writer.prepare):
             connection.failed("transaction not committed")
-            turn_until(prepared, lambda: reader.read(1, 0.1))
+            turn_until(prepared, reading(reader, []))
             clock.now += 10
-            turn_until(lambda: not connection.is_away(), lambda: reader.read(1, 0.1))
+            turn_until(lambda: not connection.is_away(), reading(reader, []))
     finally:
         writer.close()
         reader.close()

@@ -11,10 +11,11 @@ from messaging_api.processor import (
     AnyProcessorConfig,
     BillingConfig,
     DomainConfig,
+    GatewayConfig,
     MessagingConfig,
     SinkConfig,
 )
-from messaging_api.topology import Retention
+from messaging_api.topology import RateLimit, Retention
 from messaging_operator.desired.processors import Processor
 from messaging_operator.desired.workloads import manifests
 from messaging_operator.errors import ResourceError
@@ -182,6 +183,16 @@ def test_pods_meet_the_restricted_pod_security_standard() -> None:
         assert container["allowPrivilegeEscalation"] is False
         assert container["readOnlyRootFilesystem"] is True
         assert container["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_rate_limit_is_the_gateway_s_alone() -> None:
+    document = example()
+    document["gateway"]["rateLimit"] = {"requestsPerSecond": 200, "burst": 400}
+    before, after = wanted(), wanted(document)
+    assert [name for name in PROCESSORS if template_of(before, name) != template_of(after, name)] == ["api-gateway"]
+    gateway = config_of(after, "api-gateway")
+    assert isinstance(gateway, GatewayConfig)
+    assert gateway.rate_limit == RateLimit(requests_per_second=200, burst=400)
 
 
 def test_a_changed_tariff_rolls_its_own_processor_and_no_other() -> None:

@@ -13,9 +13,11 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
+from messaging_api.topology import RateLimit
 from messaging_processors.gateway import forwarding
 from messaging_processors.gateway.app import create_app
 from messaging_processors.gateway.keys import ApiKeys
+from messaging_processors.gateway.limiting import RateLimiter
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 KEY = "key-of-shop"
@@ -92,12 +94,19 @@ async def listening(upstream: Conversation | None) -> AsyncIterator[int]:
     await asyncio.gather(*filter(None, talks))
 
 
-def ask(keys: ApiKeys, upstream: Conversation | None, method: str, path: str, **request: object) -> httpx.Response:
+def ask(
+    keys: ApiKeys,
+    upstream: Conversation | None,
+    method: str,
+    path: str,
+    limiter: RateLimiter | None = None,
+    **request: object,
+) -> httpx.Response:
     """The gateway's answer in front of `upstream`."""
 
     async def conversation() -> httpx.Response:
         async with listening(upstream) as port:
-            app = create_app(keys, f"http://127.0.0.1:{port}")
+            app = create_app(keys, f"http://127.0.0.1:{port}", limiter)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
             async with app.router.lifespan_context(app), client:
@@ -204,6 +213,16 @@ def test_nobody_gets_in_without_a_key(keys: ApiKeys, headers: dict[str, str], wh
     assert problem(answer) == (401, why)
     assert answer.headers["www-authenticate"] == "Bearer"
     assert upstream.head == ""
+
+
+def test_a_tenant_that_asks_too_much_is_told_when_to_ask_again(keys: ApiKeys) -> None:
+    upstream, limiter = Recorder(), RateLimiter(RateLimit(requests_per_second=1))
+    limiter.admit("shop")
+    answer = ask(keys, upstream, "POST", "/v1/messages", limiter, headers={"X-API-Key": KEY}, content=b"{}")
+    why = "Tenant shop asks more than 1 times a second; nothing was done, try again after Retry-After."
+    assert (problem(answer), answer.headers["retry-after"]) == ((429, why), "1")
+    assert upstream.head == ""
+    assert ask(keys, upstream, "GET", "/openapi.json", limiter).status_code == 202
 
 
 def test_the_api_is_described_to_everybody(keys: ApiKeys) -> None:
