@@ -142,11 +142,11 @@ class GatewayAuth(Model):
 
 
 class RateLimit(Model):
-    """A token bucket."""
+    """A token bucket for each tenant, in each gateway pod."""
 
-    requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How fast it fills.")]
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How fast the bucket fills.")]
     burst: Annotated[
-        int | None, Field(ge=1, le=1_000_000, description="What it holds; without, a second's requests.")
+        int | None, Field(ge=1, le=1_000_000, description="What the bucket holds; without, a second's requests.")
     ] = None
 
 
@@ -179,7 +179,10 @@ class Gateway(Model):
 
     replicas: Replicas = 1
     auth: GatewayAuth
-    rate_limit: Annotated[RateLimit | None, Field(description="Of each tenant, in each pod; more is a 429.")] = None
+    rate_limit: Annotated[
+        RateLimit | None,
+        Field(description="A token bucket for each tenant, in each pod: a request that finds it empty is a 429."),
+    ] = None
     service: GatewayService = GatewayService()
 
 

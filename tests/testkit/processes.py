@@ -7,14 +7,15 @@ it hard: a test that wants an orderly end sends SIGTERM itself.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from messaging_api.processor import ProcessorConfig, Readiness
+from messaging_api.access import ApiKey, Scope
+from messaging_api.processor import GatewayConfig, ProcessorConfig, Readiness
 from messaging_cli.local.services import free_port
 from testkit.forked import Forked
 from testkit.waiting import eventually
@@ -104,6 +105,21 @@ def launch(slot: Slot, module: str = "messaging_processors", **environment: str)
 
 def _processor(process: subprocess.Popen[bytes] | Forked, slot: Slot) -> Processor:
     return Processor(process, f"http://127.0.0.1:{slot.http}", f"http://127.0.0.1:{slot.health}", slot.log)
+
+
+def a_gateway_config(upstream: str, folder: Path, keys: Mapping[str, str]) -> GatewayConfig:
+    """Of a gateway with these keys, by tenant, each of which may do everything; its Secret is mounted in `folder`."""
+    secret = folder / "keys"
+    secret.mkdir()
+    for tenant, key in keys.items():
+        (secret / tenant).write_text(ApiKey(key=key, tenant=tenant, scopes=tuple(Scope)).model_dump_json())
+    return GatewayConfig(
+        topology="user-api",
+        namespace="messaging",
+        processor="api-gateway",
+        upstream=upstream,
+        api_keys_folder=str(secret),
+    )
 
 
 @contextmanager

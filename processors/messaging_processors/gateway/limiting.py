@@ -1,4 +1,4 @@
-"""How much a tenant may ask: a token bucket each (GCRA, as ATM networks police cells), in this pod's memory.
+"""How much a tenant may ask: a token bucket each (GCRA, ITU-T I.371), in this pod's memory.
 
 Promise: what is too much is refused before be-messaging hears of it, and one tenant's hurry is never at another's cost.
 All keys of a tenant draw on one bucket. Pods count alone: together they let in as many times the limit as there are.
@@ -12,7 +12,7 @@ from messaging_api.access import Tenant
 from messaging_api.topology import RateLimit
 from messaging_processors.runtime.problems import ProblemError
 
-# The library forgets the bucket that was idle longest when there are more; so many tenants do not fit into a Secret.
+# When there are more the library forgets the one idle longest. So many keys of 16 bytes fill a Secret.
 _MAX_TENANTS = 65_536
 
 
@@ -31,6 +31,7 @@ class RateLimiter:
         """Takes a request of the tenant's; raises the 429 of one that is too much, and that takes nothing."""
         taken = self._buckets.limit(tenant)
         if taken.limited:
-            rate = f"Tenant {tenant} asks more than {self._limit.requests_per_second} times a second"
-            wait = {"Retry-After": str(math.ceil(taken.state.retry_after))}
-            raise ProblemError(429, f"{rate}; nothing was done, try again after Retry-After.", headers=wait)
+            wait = str(math.ceil(taken.state.retry_after))
+            above = f"Tenant {tenant} is above its rate of {self._limit.requests_per_second}/s"
+            detail = f"{above}; nothing was done, send the request again in {wait} s."
+            raise ProblemError(429, detail, headers={"Retry-After": wait})

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from messaging_api.access import ApiKey, Scope
-from messaging_api.processor import BillingConfig, DomainConfig, GatewayConfig, MessagingConfig, SinkConfig
+from messaging_api.processor import BillingConfig, DomainConfig, MessagingConfig, SinkConfig
 from messaging_api.topology import BillingType
 from messaging_cli.dead_letters import dead_message_ids
 from messaging_cli.demonstration import demonstrate
@@ -21,7 +20,7 @@ from messaging_cli.local.state import LocalRun
 from messaging_cli.local.third_party import Behaviour, ThirdParty
 from testkit.broker import Broker
 from testkit.local_runs import Mtop
-from testkit.processes import Processor, running
+from testkit.processes import Processor, a_gateway_config, running
 from testkit.samples import a_billing_config, a_sink_config
 from testkit.topologies import EXAMPLE
 from testkit.waiting import eventually
@@ -63,19 +62,9 @@ def sink(broker: Broker, third_party: ThirdParty) -> SinkConfig:
 @pytest.fixture
 def front(broker: Broker, postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Processor]:
     """be-messaging behind a gateway."""
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    client = ApiKey(key=KEY, tenant=broker.prefix.rstrip("."), scopes=tuple(Scope))
-    (keys / "client").write_text(client.model_dump_json())
     stores = {"DATABASE_URL": postgres_url, "CACHE_URL": redis_url}
     with running(messaging(broker), tmp_path, **stores) as be_messaging:
-        config = GatewayConfig(
-            topology="user-api",
-            namespace="messaging",
-            processor="api-gateway",
-            upstream=be_messaging.url,
-            api_keys_folder=str(keys),
-        )
+        config = a_gateway_config(be_messaging.url, tmp_path, {broker.prefix.rstrip("."): KEY})
         with running(config, tmp_path) as gateway:
             be_messaging.await_ready()
             yield gateway.await_ready()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.processor import GatewayConfig
 from messaging_api.topology import RateLimit
 from messaging_cli.local.process import Service
 from testkit.posting import Caller, records
-from testkit.processes import Processor, running
+from testkit.processes import Processor, a_gateway_config, running
 
 POSTPAID = "http-postpaid"
 BURST = 5
@@ -18,19 +17,9 @@ BURST = 5
 
 @pytest.fixture
 def gateway(pod: Processor, tmp_path: Path) -> Iterator[Caller]:
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    for tenant in ("shop", "crm"):
-        (keys / tenant).write_text(f"key-of-{tenant}")
-    config = GatewayConfig(
-        topology="user-api",
-        namespace="messaging",
-        processor="api-gateway",
-        upstream=pod.url,
-        api_keys_folder=str(keys),
-        rate_limit=RateLimit(requests_per_second=1, burst=BURST),
-    )
-    with running(config, tmp_path) as process:
+    config = a_gateway_config(pod.url, tmp_path, {"shop": "key-of-shop", "crm": "key-of-crm"})
+    limited = config.model_copy(update={"rate_limit": RateLimit(requests_per_second=1, burst=BURST)})
+    with running(limited, tmp_path) as process:
         yield Caller(process.await_ready().url)
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.access import ApiKey, Scope
-from messaging_api.processor import DomainConfig, GatewayConfig, MessagingConfig
+from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_cli.local.services import free_port
-from testkit.processes import Processor, running
+from testkit.processes import Processor, a_gateway_config, running
 from testkit.service import Service, serving
 from testkit.traffic import DOMAINS, Gateway, Traffic
 from testkit.waiting import eventually
@@ -29,17 +28,8 @@ class Deployments:
     """Two gateways in front of two be-messaging pods, a Service before either pair."""
 
     def __init__(self, messaging: MessagingConfig, stores: dict[str, str], folder: Path, stack: ExitStack) -> None:
-        (folder / "keys").mkdir()
-        client = ApiKey(key=KEY, tenant="shop", scopes=tuple(Scope))
-        (folder / "keys/shop").write_text(client.model_dump_json())
         inner, outer = free_port(), free_port()
-        gateway = GatewayConfig(
-            topology="user-api",
-            namespace="messaging",
-            processor="api-gateway",
-            upstream=f"http://127.0.0.1:{inner}",
-            api_keys_folder=str(folder / "keys"),
-        )
+        gateway = a_gateway_config(f"http://127.0.0.1:{inner}", folder, {"shop": KEY})
         charged = DomainConfig(topic="http-marketing", currency="USD")
         messaging = messaging.model_copy(update={"domains": dict.fromkeys(DOMAINS, charged)})
         self.messaging = [stack.enter_context(running(messaging, folder, **stores)) for _ in range(2)]

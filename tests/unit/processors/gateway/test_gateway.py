@@ -219,7 +219,7 @@ def test_a_tenant_that_asks_too_much_is_told_when_to_ask_again(keys: ApiKeys) ->
     upstream, limiter = Recorder(), RateLimiter(RateLimit(requests_per_second=1))
     limiter.admit("shop")
     answer = ask(keys, upstream, "POST", "/v1/messages", limiter, headers={"X-API-Key": KEY}, content=b"{}")
-    why = "Tenant shop asks more than 1 times a second; nothing was done, try again after Retry-After."
+    why = "Tenant shop is above its rate of 1/s; nothing was done, send the request again in 1 s."
     assert (problem(answer), answer.headers["retry-after"]) == ((429, why), "1")
     assert upstream.head == ""
     assert ask(keys, upstream, "GET", "/openapi.json", limiter).status_code == 202
