@@ -3,7 +3,7 @@
 up      engine, images, cluster and the services in it; repeat it as you like
 down    the cluster away, and the engine if it was ours and nobody else uses it
 status  what is up and where, as JSON
-tools   build kind, kubectl and helm, or find them; where they are, as JSON
+tools   build kind, kubectl, helm and promtool, or find them; where they are, as JSON
 base    the base image for the project's images, and its Python, as JSON
 images  build the project's images; their names, as JSON
 load    load the images into the cluster: the named ones, or the project's
@@ -55,7 +55,7 @@ def tools() -> None:
     with engine.ready() as used:
         found = binaries.tools(used)
     engine.stop_if_unused()
-    print(json.dumps(asdict(found)))
+    print(json.dumps(asdict(found) | {"promtool": binaries.promtool()}))
 
 
 def build_images() -> None:

@@ -1,7 +1,7 @@
-"""kind, kubectl, helm and everything in a node, compiled from the Go module in programs/.
+"""kind, kubectl, helm and everything in a node, compiled from the Go module in programs/; promtool from one of its own.
 
 Called by `cluster` (command-line tools) and `images` (contents of the node image). One module and
-one `go build`, so that what the programs share is compiled once.
+one `go build`, so that what the programs share is compiled once. promtool shares little, and would change a node's key.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from messaging_cli.local import cache
 from messaging_cli.local.saying import step
 
 MODULE = Path(__file__).parent / "programs"
+PROMTOOL = Path(__file__).parent / "promtool"
 KUBERNETES = "v1.37.2"
 TOOLS = {
     "kind": "sigs.k8s.io/kind",
@@ -35,7 +36,7 @@ def tools(engine: Engine) -> Tools:
         found = {name: shutil.which(name) for name in TOOLS}
         if all(found.values()):
             return Tools(**{name: str(path) for name, path in found.items()})
-        folder = compiled("tools", "kind, kubectl, helm (4 minutes)", *TOOLS.values())
+        folder = compiled(MODULE, "tools", "kind, kubectl, helm (4 minutes)", *TOOLS.values())
     else:
         folder = node_programs()
     return Tools(**{name: str(folder / name) for name in TOOLS})
@@ -44,22 +45,32 @@ def tools(engine: Engine) -> Tools:
 def node_programs() -> Path:
     """Every `tool` of go.mod and the two programs of our own."""
     label = f"Kubernetes {KUBERNETES}, etcd, containerd, CoreDNS, kind, helm (15 minutes)"
-    return compiled("programs", label, "tool", "./coredns", "./pause")
+    return compiled(MODULE, "programs", label, "tool", "./coredns", "./pause")
 
 
-def compiled(name: str, label: str, *packages: str) -> Path:
+def promtool() -> str:
+    """The machine's, else a compiled one, without the clients of all clouds: they are for finding what to scrape."""
+    found = shutil.which("promtool")
+    return found or str(
+        compiled(PROMTOOL, "promtool", "promtool (1 minute)", "-tags=remove_all_sd", "tool") / "promtool"
+    )
+
+
+def compiled(module: Path, name: str, label: str, *what: str) -> Path:
+    """The folder with what `go build` makes of these flags and packages."""
+
     def build(folder: Path) -> None:
         with step(f"compile {label}"):
             run(
                 *("go", "build", "-ldflags", linker_flags(), "-o", f"{folder}/"),
-                *packages,
-                cwd=MODULE,
+                *what,
+                cwd=module,
                 env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"},
             )
         if (server := folder / "server").exists():
             server.rename(folder / "etcd")  # named after its package's folder
 
-    return cache.built(name, cache.digest(MODULE, linker_flags(), *packages), build)
+    return cache.built(name, cache.digest(module, linker_flags(), *what), build)
 
 
 def linker_flags() -> str:

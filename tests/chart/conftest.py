@@ -1,4 +1,4 @@
-"""helm, and what the chart renders with it."""
+"""helm, what the chart renders with it, and promtool, which tries its alerts."""
 
 import os
 import shutil
@@ -13,14 +13,23 @@ from .rendering import CHART, Helm, Render, Rendered
 
 @pytest.fixture(scope="session")
 def helm() -> Path:
-    """From PATH, else the newest that the test bed built; a missing helm is a failure and not a skip."""
-    on_path = shutil.which("helm")
+    return tool("helm")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    return tool("promtool")
+
+
+def tool(name: str) -> Path:
+    """From PATH, else the newest that the test bed built; a missing one is a failure and not a skip."""
+    on_path = shutil.which(name)
     if on_path:
         return Path(on_path)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "messaging-topology"
-    built = sorted(cache.glob("built/*/helm"), key=lambda path: path.stat().st_mtime)
+    built = sorted(cache.glob(f"built/*/{name}"), key=lambda path: path.stat().st_mtime)
     if not built:
-        pytest.fail("helm is neither on PATH nor in the test bed's cache: run `make chart`, which builds it")
+        pytest.fail(f"{name} is neither on PATH nor in the test bed's cache: run `make chart`, which builds it")
     return built[-1]
 
 

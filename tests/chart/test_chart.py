@@ -175,7 +175,7 @@ def test_where_and_how_the_pod_runs_is_the_platforms_choice(render: Render) -> N
     pod, container = rendered.pod()["spec"], rendered.container()
     assert (pod["imagePullSecrets"], pod["nodeSelector"]) == ([{"name": "registry"}], {"disk": "ssd"})
     assert (pod["tolerations"], pod["affinity"]) == (tolerations, affinity)
-    assert rendered.pod()["metadata"]["annotations"] == {"team": "messaging"}
+    assert rendered.pod()["metadata"]["annotations"]["team"] == "messaging"
     assert container["resources"]["requests"]["cpu"] == "1"
     assert environment(container)["TZ"] == "UTC"
 
@@ -195,6 +195,8 @@ def test_where_and_how_the_pod_runs_is_the_platforms_choice(render: Render) -> N
         ({"resyncSeconds": 0}, "resyncSeconds"),
         ({"resyncSeconds": "10s"}, "resyncSeconds"),
         ({"crds": {"keep": "no"}}, "keep"),
+        ({"alerts": {"enabled": "yes"}}, "enabled"),
+        ({"alerts": {"labels": {"release": 1}}}, "release"),
         ({"imagePullSecrets": ["registry"]}, "imagePullSecrets"),
         ({"nodeSelector": {"gpu": True}}, "gpu"),
     ],

@@ -10,18 +10,19 @@ A client that Kafka's silence has stranded may never connect again, although Kaf
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from messaging_processors.runtime.backoff import LONGEST_WAIT
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.records import Position
 
 KAFKA = "kafka"
 Statistics = Mapping[str, Any]
 """What a client tells of itself once a second (librdkafka's STATISTICS.md)."""
 LIBRARY_LOG = logging.getLogger("librdkafka")
 """What the clients say by themselves, as `Quieted` lets it through."""
+QUEUE_KILOBYTES = 16_384
+"""Of records that are fetched ahead, all partitions together; the client asks for no more until it has less."""
 STRANDED_SECONDS = 20
 """After so long without Kafka a client is given up for another, again and again until one connects."""
 _REQUEST_MS = 4000
@@ -90,7 +91,7 @@ def group_settings(group_id: str) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
-        "queued.max.messages.kbytes": 16_384,
+        "queued.max.messages.kbytes": QUEUE_KILOBYTES,
     }
 
 
@@ -143,7 +144,7 @@ class Connection:
 
     def judge(self, statistics: Statistics) -> None:
         """Once a second: is any broker connected? The state of connections is known without asking anybody."""
-        if any(broker["state"] == "UP" for broker in statistics["brokers"].values()):
+        if is_connected(statistics):
             self._down_ticks = 0
             if self._clock() >= self._trouble_until:
                 self._health.back(KAFKA)
@@ -163,11 +164,6 @@ class Connection:
         self._last_error = str(error)
 
 
-def blocked_records(statistics: Statistics, positions: Collection[Position]) -> int:
-    """How many are in these partitions behind the beginning of an open transaction, as far as is known."""
-    return sum(
-        max(0, partition["hi_offset"] - partition["ls_offset"])
-        for topic in statistics["topics"].values()
-        for partition in topic["partitions"].values()
-        if (topic["topic"], partition["partition"]) in positions and partition["ls_offset"] >= 0
-    )
+def is_connected(statistics: Statistics) -> bool:
+    """Whether any broker is."""
+    return any(broker["state"] == "UP" for broker in statistics["brokers"].values())

@@ -24,18 +24,11 @@ from typing import cast
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from messaging_processors.runtime import metrics
-from messaging_processors.runtime.connection import (
-    KAFKA,
-    LIBRARY_LOG,
-    Connection,
-    Statistics,
-    blocked_records,
-    group_settings,
-)
+from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, Connection, Statistics, group_settings
 from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.positions import partitions_of, positions_of, targets
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
+from messaging_processors.runtime.stable_offsets import StableOffsets
 
 _ASK_SECONDS = 0.5
 """The client asks again and again until then: a member that is alive has written its transaction's end by then."""
@@ -70,6 +63,7 @@ class Reader:
         self._lost: set[Position] = set()
         self._astray: set[Position] = set()
         self._paused: set[Position] = set()
+        self._stable_offsets = StableOffsets()
         self._lost_meanwhile: set[Position] = set()
         self._ask_at = 0.0
         self._held = False
@@ -181,7 +175,7 @@ class Reader:
 
     def _look(self, statistics: Statistics) -> None:
         """Of what is paused the client knows old offsets only."""
-        metrics.BLOCKED.set(blocked_records(statistics, self._assigned - self._paused))
+        self._stable_offsets.look(statistics, self._assigned - self._paused)
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._connection.needs_another_client():

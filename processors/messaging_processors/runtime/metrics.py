@@ -20,6 +20,10 @@ BLOCKED = Gauge(
     "messaging_last_stable_offset_lag",
     "Records that are in the topics read and cannot be read until a transaction ends.",
 )
+LATE = Counter(
+    "messaging_late_transaction_seconds_total",
+    "Seconds in which a transaction that had been open for over 8 s kept records from being read.",
+)
 CIRCUIT = Enum(
     "messaging_third_party_circuit",
     "Whether calls to the third party are made.",

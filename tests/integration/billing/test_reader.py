@@ -16,11 +16,15 @@ from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.records import Record
-from messaging_processors.runtime.writing import TransactionalWriter
+from messaging_processors.runtime.stable_offsets import LATE_SECONDS
+from messaging_processors.runtime.writing import TRANSACTION_MS, TransactionalWriter
 from testkit.broker import Broker
 from testkit.clocks import Clock
 from testkit.loops import turn_until
 from testkit.waiting import eventually
+
+KAFKAS_SECONDS = 22.0
+"""At the most: a transaction may be open for ten, Kafka looks for such ones every ten, and two to see that it did."""
 
 
 @pytest.fixture
@@ -184,18 +188,32 @@ def test_kafka_is_soon_back_for_a_pod_that_has_nothing_to_do(broker: Broker) -> 
         reader.close()
 
 
-def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broker) -> None:
-    def blocked() -> float | None:
-        return REGISTRY.get_sample_value("messaging_last_stable_offset_lag")
+def begin(broker: Broker) -> Producer:
+    """A transaction of somebody else's, with one record on the first partition."""
+    name, timeout = broker.name("dangling"), TRANSACTION_MS
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap, "transactional.id": name, "transaction.timeout.ms": timeout}
+    )
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    producer.produce(broker.name("input"), b"uncommitted", partition=0)
+    producer.flush(10)
+    return producer
 
+
+def blocked() -> float | None:
+    return REGISTRY.get_sample_value("messaging_last_stable_offset_lag")
+
+
+def late() -> float:
+    return REGISTRY.get_sample_value("messaging_late_transaction_seconds_total") or 0.0
+
+
+def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broker) -> None:
     first = put(broker, range(10))
-    dangling = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": broker.name("dangling")})
-    dangling.init_transactions(10)
     with a_reader(broker) as reader:
         read(reader, first)
-        dangling.begin_transaction()
-        dangling.produce(broker.name("input"), b"uncommitted", partition=0)
-        dangling.flush(10)
+        dangling = begin(broker)
         put(broker, range(10, 20))
         found: list[Record] = []
         turn_until(lambda: (blocked(), len(found)) == (6, 5), reading(reader, found))
@@ -205,3 +223,14 @@ def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broke
         turn_until(lambda: (blocked(), len(found)) == (6, 5), reading(reader, found))
         dangling.commit_transaction(10)
         turn_until(lambda: (blocked(), len(found)) == (0, 11), reading(reader, found))
+
+
+def test_a_transaction_that_nobody_ends_is_late_before_kafka_ends_it(broker: Broker) -> None:
+    before = late()
+    with a_reader(broker) as reader:
+        read(reader, put(broker, range(10)))
+        begin(broker)
+        put(broker, range(10, 20))
+        found: list[Record] = []
+        turn_until(lambda: len(found) == 10, reading(reader, found), within=KAFKAS_SECONDS)
+    assert 0 < late() - before <= KAFKAS_SECONDS - LATE_SECONDS

@@ -7,14 +7,7 @@ import math
 import pytest
 
 from messaging_processors.runtime.backoff import LONGEST_WAIT
-from messaging_processors.runtime.connection import (
-    KAFKA,
-    STRANDED_SECONDS,
-    Connection,
-    Quieted,
-    Statistics,
-    blocked_records,
-)
+from messaging_processors.runtime.connection import KAFKA, STRANDED_SECONDS, Connection, Quieted, Statistics
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.writing import ABORT_SECONDS, DEADLINE
 from testkit.clocks import Clock
@@ -140,29 +133,3 @@ def test_what_the_clients_call_an_error_is_a_warning_once_a_second() -> None:
     clock.now += 1
     assert quieted.filter(lines[1])
     assert lines[1].getMessage() == "FAIL [client-1] text"
-
-
-def partitions(*offsets: tuple[int, int]) -> Statistics:
-    """Of the topic `t`: where each one ends, and where its first open transaction begins."""
-    found = {
-        str(number): {"partition": number, "hi_offset": end, "ls_offset": stable}
-        for number, (end, stable) in enumerate(offsets)
-    }
-    return {"topics": {"t": {"topic": "t", "partitions": found}}}
-
-
-@pytest.mark.parametrize(
-    ("statistics", "blocked"),
-    [
-        (partitions((10, 10), (7, 7)), 0),
-        (partitions((10, 4), (7, 7)), 6),
-        (partitions((10, 4), (7, 0)), 13),
-        (partitions((10, 4), (7, -1001)), 6),
-        (partitions((-1001, -1001), (-1001, 7)), 0),
-        (partitions((10, 10), (7, 7), (9, 1)), 0),
-        ({"topics": {}}, 0),
-    ],
-    ids=["none", "one", "both", "not known of one", "not known", "of somebody else's", "nothing read yet"],
-)
-def test_what_is_behind_an_open_transaction_is_counted(statistics: Statistics, blocked: int) -> None:
-    assert blocked_records(statistics, {("t", 0), ("t", 1)}) == blocked

@@ -1,0 +1,58 @@
+"""What open transactions keep from being read, and for how long one is late. `Reader` shows what its client tells.
+
+Promise: a transaction that nobody ends counts as late before Kafka ends it; one that a successor ends does not.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from messaging_processors.runtime import metrics
+from messaging_processors.runtime.connection import QUEUE_KILOBYTES, Statistics, is_connected
+from messaging_processors.runtime.records import Position
+
+LATE_SECONDS = 8.0
+"""More than a batch takes, or a successor to end its predecessor's; less than Kafka leaves a transaction open."""
+
+
+class _Blocked(NamedTuple):
+    """A partition that has records behind the beginning of an open transaction."""
+
+    position: Position
+    stable_offset: int
+    records: int
+    is_fresh: bool
+
+
+class StableOffsets:
+    """Where the first open transaction of each partition begins, and since when."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[Position, int], float] = {}
+        self._looked = 0.0
+
+    def look(self, statistics: Statistics, positions: Collection[Position]) -> None:
+        """Once a second, at the partitions that are read."""
+        now = statistics["ts"] / 1_000_000
+        blocked = [partition for partition in _blocked(statistics) if partition.position in positions]
+        metrics.BLOCKED.set(sum(partition.records for partition in blocked))
+        open_ones = [(partition.position, partition.stable_offset) for partition in blocked if partition.is_fresh]
+        self._since = {one: self._since.get(one, now) for one in open_ones}
+        late = now - min(self._since.values(), default=now) - LATE_SECONDS
+        metrics.LATE.inc(max(0.0, min(late, now - self._looked)))
+        self._looked = now
+
+
+def _blocked(statistics: Statistics) -> list[_Blocked]:
+    """As far as is known, which is old where the client is not connected, or has so much that it asks for no more."""
+    connected = is_connected(statistics)
+    return [
+        _Blocked(
+            (topic["topic"], partition["partition"]),
+            partition["ls_offset"],
+            partition["hi_offset"] - partition["ls_offset"],
+            connected and partition["fetchq_size"] < QUEUE_KILOBYTES * 1024,
+        )
+        for topic in statistics["topics"].values()
+        for partition in topic["partitions"].values()
+        if partition["hi_offset"] > partition["ls_offset"] >= 0
+    ]
