@@ -1,13 +1,16 @@
 """Kafka decides on a transaction, and never writes the markers to a partition that has no leader at that moment.
 
 It takes the partition for a deleted one (4.3.1, TransactionMarkerChannelManager). One broker that is killed and comes
-back can do so; here it is two, of which the one with the groups' offsets is away.
+back can do so; here it is two, of which the second is away: with the groups' offsets and the outputs, or with these
+alone.
 """
 
+import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -15,6 +18,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from messaging_cli.local import services
 from messaging_cli.local.process import Service
+from messaging_processors.runtime.positions import targets
+from messaging_processors.runtime.records import Outgoing, Position
+from messaging_processors.runtime.writing import TransactionalWriter
 from testkit.accounts import Accounts
 from testkit.broker import Broker
 from testkit.charging import INPUTS, charged, feed
@@ -59,38 +65,85 @@ def place(kafka: Service, brokers: dict[str, int]) -> None:
 
 @pytest.fixture
 def brokers(tmp_path: Path) -> Iterator[tuple[Service, Service]]:
-    """The transactions' coordinator, and the groups'."""
+    """The first is the transactions' coordinator."""
     with ExitStack() as stack:
         first = stack.enter_context(services.kafka(tmp_path / "1"))
         (tmp_path / "2").mkdir()
         second = stack.enter_context(second_broker(first, tmp_path / "2"))
-        place(first, {TRANSACTIONS: 1, OFFSETS: 2})
+        place(first, {TRANSACTIONS: 1})
         yield first, second
+
+
+def begin(broker: Broker, name: str) -> Producer:
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": name})
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    return producer
+
+
+def commit_in_vain(kafka: tuple[Service, Service], producer: Producer, topic: str) -> None:
+    """Kafka decides on it while the second broker, which has the topic, is away; it never tells that broker."""
+    first, second = kafka
+    told_before = first.log.read_text().count(NEVER)
+    assert producer.flush(10) == 0
+    second.kill()
+    eventually(lambda: set(leaders(producer, topic)) == {NOBODY})
+    producer.commit_transaction(10)
+    eventually(lambda: first.log.read_text().count(NEVER) > told_before)
+    second.start()
+
+
+def leaders(producer: Producer, topic: str) -> list[int]:
+    return [partition.leader for partition in producer.list_topics(topic, 10).topics[topic].partitions.values()]
 
 
 def lose_markers(kafka: tuple[Service, Service], broker: Broker, name: str, group: str) -> None:
     """Of a transaction over offsets of the group and over the domain's topic, which is committed."""
-    first, second = kafka
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": name})
-    producer.init_transactions(10)
-    producer.begin_transaction()
+    producer = begin(broker, name)
     for partition in range(PARTITIONS):
         producer.produce(broker.name("marketing"), b"lost", partition=partition)
     member = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
     place = TopicPartition(broker.name("postpaid"), 0, 1000)
     producer.send_offsets_to_transaction([place], member.consumer_group_metadata(), 10)
     member.close()
-    assert producer.flush(10) == 0
-    second.kill()
-    eventually(lambda: set(leaders(producer)) == {NOBODY})
-    producer.commit_transaction(10)
-    eventually(lambda: NEVER in first.log.read_text())
-    second.start()
+    commit_in_vain(kafka, producer, OFFSETS)
 
 
-def leaders(producer: Producer) -> list[int]:
-    """Of the partitions with the groups' offsets."""
-    return [partition.leader for partition in producer.list_topics(OFFSETS, 10).topics[OFFSETS].partitions.values()]
+class UnluckyWriter:
+    """In a pod's place of a `TransactionalWriter`: Kafka forgets each of its transactions in the output."""
+
+    def __init__(self, kafka: tuple[Service, Service], broker: Broker, name: str) -> None:
+        self._kafka, self._broker, self._name = kafka, broker, name
+
+    def prepare(self) -> bool:
+        return False
+
+    def write(self, records: Sequence[Outgoing], offsets: Mapping[Position, int], group: object) -> None:
+        producer = begin(self._broker, self._name)
+        for record in records:
+            producer.produce(record.topic, record.value, record.key, headers=[*record.headers])
+        producer.send_offsets_to_transaction(targets(offsets), group, 10)
+        commit_in_vain(self._kafka, producer, records[0].topic)
+
+    def close(self) -> None:
+        """Each transaction had a producer of its own."""
+
+
+def kafkas_own(kafka: Service, tool: str, *arguments: str) -> list[list[str]]:
+    """What one of Kafka's tools says: the words of each line."""
+    command = services.java(f"org.apache.kafka.tools.{tool}", "--bootstrap-server", kafka.address, *arguments)
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [line.split() for line in said.splitlines()]
+
+
+def abort_hanging(kafka: Service, topic: str) -> int:
+    """As docs/hanging-transactions.md says; how many there were."""
+    asked = ("find-hanging", "--topic", topic, "--max-transaction-timeout", "0")
+    hanging = [words for words in kafkas_own(kafka, "TransactionsCommand", *asked) if words[:1] == [topic]]
+    for _, partition, _, _, _, start, *_ in hanging:
+        place = ("--topic", topic, "--partition", partition, "--start-offset", start)
+        kafkas_own(kafka, "TransactionsCommand", "abort", *place)
+    return len(hanging)
 
 
 @pytest.mark.parametrize("name", ["pod-0", "pod-1"])
@@ -98,7 +151,7 @@ def test_offsets_are_not_hidden_for_ever(brokers: tuple[Service, Service], datab
     """From the pod whose transaction it was, and from one that takes over."""
     broker = Broker(brokers[0].address)
     broker.make_topics({"postpaid": 2, "prepaid": 2, "billing-marketing.dlq": 1})
-    place(brokers[0], {broker.name("marketing"): 2})
+    place(brokers[0], {broker.name("marketing"): 2, OFFSETS: 2})
     config = a_billing_config("marketing", broker.bootstrap, broker.prefix)
     group = config.group_id
     ids = feed(broker, 100)
@@ -115,3 +168,40 @@ def test_offsets_are_not_hidden_for_ever(brokers: tuple[Service, Service], datab
     assert not broker.transaction_is_open("marketing")
     assert charged(broker) == Counter(ids)
     assert len(Accounts(database_url).ledger()) == len(ids)
+
+
+def test_an_output_that_hides_its_records_can_be_mended(
+    brokers: tuple[Service, Service], database_url: str, accounts: Accounts
+) -> None:
+    """By a person, and with nothing charged twice: what the abort throws away is read and told again."""
+    first, _ = brokers
+    broker = Broker(first.address)
+    place(first, {OFFSETS: 1, broker.name("marketing"): 2})
+    place(first, {broker.name(topic): 1 for topic in (*INPUTS, "billing-marketing.dlq")})
+    config = a_billing_config("marketing", broker.bootstrap, broker.prefix)
+    group = config.group_id
+    ids = feed(broker, 100)
+    with billing_pods(config, name="pod-0", database_url=database_url) as (pod,):
+        pod.billing.writer = cast(TransactionalWriter, UnluckyWriter(brokers, broker, f"{group}.pod-0"))
+        turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)
+    ids += feed(broker, 100)
+    with billing_pods(config, name="pod-1", database_url=database_url) as (pod,):
+        turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)
+    assert charged(broker) == Counter()
+
+    assert abort_hanging(first, broker.name("marketing"))
+    assert set(charged(broker)) == set(ids[100:])
+    back = (
+        "--group",
+        group,
+        "--all-topics",
+        "--reset-offsets",
+        "--to-datetime",
+        "2000-01-01T00:00:00.000",
+        "--execute",
+    )
+    kafkas_own(first, "consumer.group.ConsumerGroupCommand", *back)
+    with billing_pods(config, name="pod-2", database_url=database_url) as (pod,):
+        turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)
+    assert charged(broker) == Counter(ids[:100]) + Counter(2 * ids[100:])
+    assert len(accounts.ledger()) == len(ids)
