@@ -40,9 +40,6 @@ _TOP_UP_UNKNOWN = (
     "The database did not answer in time: the balance may be topped up, or not."
     f" Repeat with the same {IDEMPOTENCY_HEADER}: it is added once."
 )
-_KEY_NEEDED = (
-    f"{IDEMPOTENCY_HEADER}: a top-up needs one, so that a repeat adds nothing; send a new one for each top-up."
-)
 
 
 class AccountApi:
@@ -76,11 +73,9 @@ class AccountApi:
         return found
 
     async def top_up(
-        self, caller: Payer, account_id: AccountIdInPath, request: TopUpRequest, key: IdempotencyKey = None
+        self, caller: Payer, account_id: AccountIdInPath, request: TopUpRequest, key: IdempotencyKey
     ) -> LedgerEntry:
         """Adds to an account's balance, once for each `Idempotency-Key`: a repeat gets the same entry."""
-        if key is None:
-            raise ProblemError(400, _KEY_NEEDED, field=IDEMPOTENCY_HEADER)
         top_up = TopUp(caller.tenant, account_id, key, micros(request.amount), request.currency)
         try:
             return await self._threads.change(partial(self._ledger.top_up, top_up), _TOP_UP_UNKNOWN)

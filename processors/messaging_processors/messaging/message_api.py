@@ -23,8 +23,8 @@ from messaging_processors.messaging.access import Caller
 from messaging_processors.messaging.accounts import Accounts, Terms
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.messaging.parameters import (
-    IdempotencyKey,
     MessageIdInPath,
+    OptionalIdempotencyKey,
     Provider,
     Reader,
     Sender,
@@ -71,7 +71,7 @@ class MessageApi:
         caller: Sender,
         request: MessageRequest,
         response: Response,
-        key: IdempotencyKey = None,
+        key: OptionalIdempotencyKey = None,
         traceparent: Traceparent = None,
     ) -> MessageView:
         """Takes a message in. 202 means that Kafka has it.

@@ -41,16 +41,15 @@ Eraser = Annotated[Caller, Depends(_with_scope(Scope.ERASURES))]
 
 MessageIdInPath = Annotated[UUID, Path(alias="id")]
 AccountIdInPath = Annotated[AccountId, Path(alias="id")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias=IDEMPOTENCY_HEADER,
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Visible ASCII characters. A repeat with the same key takes effect once.",
-    ),
-]
+_IDEMPOTENCY_KEY = Header(
+    alias=IDEMPOTENCY_HEADER,
+    min_length=1,
+    max_length=255,
+    pattern=r"^[\x21-\x7e]+$",
+    description="Visible ASCII characters. A repeat with the same key takes effect once.",
+)
+IdempotencyKey = Annotated[str, _IDEMPOTENCY_KEY]
+OptionalIdempotencyKey = Annotated[str | None, _IDEMPOTENCY_KEY]
 Traceparent = Annotated[str | None, Header()]
 After = Annotated[int, Query(ge=0, le=_LARGEST_SEQUENCE, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=500)]

@@ -27,6 +27,9 @@ def problem_of(errors: Sequence[ErrorDetails], content_type: str) -> ProblemErro
         return ProblemError(400, f"The body is not JSON: {first['ctx']['error']} at position {first['loc'][-1]}.")
     if first["type"] == _NOT_AN_OBJECT and not _is_json(content_type):
         return ProblemError(415, "Send the body as Content-Type: application/json.")
+    if first["type"] == "missing" and first["loc"][0] == "header":
+        needed = f"{_field(first)}: needed, so that a repeat takes effect once; send a new one for each new request."
+        return ProblemError(400, needed, field=_field(first))
     return ProblemError(422, "; ".join(map(_sentence, errors)), field=_field(first))
 
 

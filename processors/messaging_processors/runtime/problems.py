@@ -10,6 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from messaging_api.message import Problem
 
@@ -50,7 +51,14 @@ async def _answer_problem(_: Request, error: ProblemError) -> Response:
 
 async def _answer_http_error(request: Request, error: HTTPException) -> Response:
     detail = _DETAILS.get(error.status_code, error.detail).format(path=request.url.path, method=request.method)
-    return ProblemError(error.status_code, detail, headers=error.headers).response()
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return ProblemError(error.status_code, detail, headers=headers).response()
+
+
+def _allowed(request: Request) -> str:
+    """All methods of this path; the framework names those of its first route only (RFC 9110 §15.5.6)."""
+    found = [route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return ", ".join(sorted({method for route in found for method in route.methods or ()}))
 
 
 async def _answer_internal_error(_: Request, __: Exception) -> Response:

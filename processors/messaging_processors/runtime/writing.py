@@ -99,8 +99,9 @@ class TransactionalWriter:
             producer = self._ready_producer()
             within(_RELEASE_SECONDS, lambda: _abort_over(producer, group, outputs))
         except _FAILURES as error:
-            self._connection.failed(f"transaction not released: {error.args[0]}")
-            raise NotCommitted(str(error.args[0])) from error
+            why = f"{self._transactional_id}: transaction not released: {error.args[0]}"
+            self._connection.failed(why)
+            raise NotCommitted(why) from error
         finally:
             self.close()  # a request of it that comes late must not meet a transaction that is committed
 
@@ -267,7 +268,7 @@ def _abort_over(producer: Producer, group: object, outputs: Sequence[str]) -> No
     for topic in outputs:
         found = producer.list_topics(topic, ABORT_SECONDS).topics[topic]
         if found.error:
-            raise KafkaException(found.error)
+            raise KafkaException(KafkaError(found.error.code(), f"{topic}: {found.error.str()}"))
         for partition in found.partitions:
             producer.produce(topic, partition=partition)
     if left := producer.flush(DEADLINE):

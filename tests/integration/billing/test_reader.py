@@ -1,5 +1,6 @@
 """The reader of a group on a real Kafka: what is paused, rewound or lost is read again, from the right place, once."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
 from messaging_processors.runtime.records import Record
 from messaging_processors.runtime.stable_offsets import LATE_SECONDS
-from messaging_processors.runtime.writing import TRANSACTION_MS, TransactionalWriter
+from messaging_processors.runtime.writing import TRANSACTION_MS, NotCommitted, TransactionalWriter
 from testkit.broker import Broker
 from testkit.clocks import Clock
 from testkit.loops import turn_until
@@ -186,6 +187,15 @@ def test_kafka_is_soon_back_for_a_pod_that_has_nothing_to_do(broker: Broker) -> 
     finally:
         writer.close()
         reader.close()
+
+
+def test_what_cannot_be_released_is_named(broker: Broker) -> None:
+    writer = TransactionalWriter(Connection(broker.bootstrap, Health()), broker.name("writer"))
+    member = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": broker.name("group")})
+    named = re.escape(f"{broker.name('writer')}: transaction not released: ") + ".*nowhere: "
+    with pytest.raises(NotCommitted, match=named):
+        writer.release(member.consumer_group_metadata(), [broker.name("input"), "nowhere"])
+    member.close()
 
 
 def begin(broker: Broker) -> Producer:

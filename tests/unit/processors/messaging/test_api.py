@@ -223,8 +223,9 @@ def test_a_message_is_found_or_expected() -> None:
 
 def test_unknown_paths_and_methods_are_problems_too() -> None:
     assert problem(BeMessaging().ask("GET", "/v2/messages"))["status"] == 404
-    answer = BeMessaging().ask("DELETE", "/v1/messages")
-    assert (problem(answer)["status"], answer.headers["allow"]) == (405, "POST")
+    for path, allowed in {"/v1/messages": "POST", "/v1/accounts/prepaid-1": "GET, PUT"}.items():
+        answer = BeMessaging().ask("DELETE", path)
+        assert (problem(answer)["status"], answer.headers["allow"]) == (405, allowed)
 
 
 def test_the_description_has_every_path_and_promises_problem_documents() -> None:
@@ -235,8 +236,10 @@ def test_the_description_has_every_path_and_promises_problem_documents() -> None
     refusals = paths["/v1/messages"]["post"]["responses"]
     assert {"400", "401", "403", "409", "413", "415", "422", "503", "504"} <= refusals.keys()
     assert refusals["422"]["content"].keys() == {"application/problem+json"}
-    parameters = {parameter["name"] for parameter in paths["/v1/messages"]["post"]["parameters"]}
-    assert parameters == {"Idempotency-Key", "traceparent"}, "what the gateway adds is nothing to be sent"
+    parameters = {item["name"]: item["required"] for item in paths["/v1/messages"]["post"]["parameters"]}
+    assert parameters == {"Idempotency-Key": False, "traceparent": False}, "what the gateway adds is nothing to be sent"
+    needed = {item["name"]: item["required"] for item in paths[f"{account}/top-ups"]["post"]["parameters"]}
+    assert needed == {"id": True, "Idempotency-Key": True}
 
 
 def test_a_topology_without_a_domain_takes_no_account() -> None:
