@@ -4,7 +4,7 @@
 
 Starts Kafka, PostgreSQL, Redis and a third party of its own, and one sink as a process. Each measurement begins when
 the sink knows how it stands with Redis, and counts until its group has the last record behind it. The three ways take
-turns, round by round, so that a busy machine is unfair to none. Takes about two minutes.
+turns, round by round, so that a busy machine is unfair to none. Takes about three minutes.
 """
 
 import statistics
@@ -28,7 +28,7 @@ from testkit.processes import Processor, running
 from testkit.samples import a_billed_message, a_sink_config
 from testkit.waiting import eventually
 
-ROUNDS = 5
+ROUNDS = 12
 MESSAGES = 3000
 ACCOUNTS = 100
 
