@@ -22,7 +22,7 @@ BLOCKED = Gauge(
 )
 LATE = Counter(
     "messaging_late_transaction_seconds_total",
-    "Seconds in which a transaction that had been open for over 8 s kept records from being read.",
+    "Seconds in which a transaction that had been open for over 7.5 s kept records from being read.",
 )
 CIRCUIT = Enum(
     "messaging_third_party_circuit",

@@ -10,8 +10,8 @@ from messaging_processors.runtime import metrics
 from messaging_processors.runtime.connection import QUEUE_KILOBYTES, Statistics, is_connected
 from messaging_processors.runtime.records import Position
 
-LATE_SECONDS = 8.0
-"""More than a batch takes, or a successor to end its predecessor's; less than Kafka leaves a transaction open."""
+LATE_SECONDS = 7.5
+"""More than a batch takes, or a successor to end its predecessor's; two looks less than Kafka leaves one open."""
 
 
 class _Blocked(NamedTuple):

@@ -24,8 +24,8 @@ from testkit.clocks import Clock
 from testkit.loops import turn_until
 from testkit.waiting import eventually
 
-KAFKAS_SECONDS = 22.0
-"""At the most: a transaction may be open for ten, Kafka looks for such ones every ten, and two to see that it did."""
+KAFKAS_SECONDS = 25.0
+"""At the most: a transaction may be open for ten, Kafka looks for such ones every ten, and five to see that it did."""
 
 
 @pytest.fixture

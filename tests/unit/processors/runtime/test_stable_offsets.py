@@ -10,6 +10,10 @@ READ = {("t", 0), ("t", 1)}
 Offsets = tuple[int, int]
 """Where a partition ends, and where its first open transaction begins."""
 OPEN, ENDED = (10, 4), (10, 10)
+ON_TIME = 1 + int(LATE_SECONDS)
+"""So often may an open one be seen."""
+FIRST = ON_TIME - LATE_SECONDS
+"""What the next look counts."""
 
 
 class World:
@@ -78,12 +82,12 @@ def test_what_is_behind_an_open_transaction_is_counted(
 
 
 def test_a_transaction_is_late_until_it_ends(world: World) -> None:
-    world.pass_seconds(1 + int(LATE_SECONDS), OPEN)
+    world.pass_seconds(ON_TIME, OPEN)
     assert world.late == 0
     world.pass_seconds(5, OPEN)
-    assert world.late == 5
+    assert world.late == FIRST + 4
     world.pass_seconds(5, ENDED)
-    assert world.late == 5
+    assert world.late == FIRST + 4
 
 
 def test_one_transaction_after_the_other_is_not_late(world: World) -> None:
@@ -93,26 +97,26 @@ def test_one_transaction_after_the_other_is_not_late(world: World) -> None:
 
 
 def test_records_behind_a_late_transaction_make_it_no_younger(world: World) -> None:
-    for end in range(int(LATE_SECONDS) + 4):
+    for end in range(ON_TIME + 4):
         world.pass_seconds(1, (end + 10, 4))
-    assert world.late == 3
+    assert world.late == FIRST + 3
 
 
 def test_two_late_ones_at_a_time_are_one_time(world: World) -> None:
     world.pass_seconds(4, OPEN, ENDED)
-    world.pass_seconds(1 + int(LATE_SECONDS), OPEN, OPEN)
-    assert world.late == 4
+    world.pass_seconds(ON_TIME, OPEN, OPEN)
+    assert world.late == FIRST + 3
     world.pass_seconds(2, ENDED, OPEN)
-    assert world.late == 6
+    assert world.late == 2 * FIRST + 4
 
 
 @pytest.mark.parametrize(("connected", "queued"), [(False, 0), (True, QUEUE_KILOBYTES * 1024)], ids=["away", "full"])
 def test_what_the_client_knew_long_ago_is_nothing_late(world: World, connected: bool, queued: int) -> None:
     world.pass_seconds(30, OPEN, connected=connected, queued=queued)
-    world.pass_seconds(1 + int(LATE_SECONDS), OPEN)
+    world.pass_seconds(ON_TIME, OPEN)
     assert (world.blocked, world.late) == (6, 0)
     world.pass_seconds(1, OPEN)
-    assert world.late == 1
+    assert world.late == FIRST
 
 
 def test_a_partition_that_was_not_read_meanwhile_begins_anew(world: World) -> None:
@@ -120,5 +124,5 @@ def test_a_partition_that_was_not_read_meanwhile_begins_anew(world: World) -> No
     assert world.late == 0
     world.pass_seconds(5, OPEN)
     world.pass_seconds(1)
-    world.pass_seconds(int(LATE_SECONDS), OPEN)
+    world.pass_seconds(ON_TIME, OPEN)
     assert world.late == 0
