@@ -171,7 +171,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a group is in a partition; `end` is the offset behind the last record."""
+    """How far a group is in a partition; `end` is the offset behind the last record, and 0 where there is none."""
 
     group: str
     topic: str

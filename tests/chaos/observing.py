@@ -190,7 +190,7 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
     for name in WORKERS:
         group = group_of(world.broker, name)
         for (topic, partition), committed in world.broker.committed(group, inputs_of(name)).items():
-            yield Progress(group, topic, partition, committed, ends.get((topic, partition), -1))
+            yield Progress(group, topic, partition, max(committed, 0), ends.get((topic, partition), 0))
 
 
 def _unmarked(log: str) -> frozenset[tuple[str, int]]:

@@ -20,6 +20,7 @@ from testkit.waiting import eventually
 
 _LOOK_SECONDS = 0.2
 _PROBE_SECONDS = 10.0
+_END_SECONDS = 20.0
 
 
 class Pod:
@@ -128,6 +129,21 @@ class Supervisor:
         """Those that are gone, too: their logs remain."""
         with self._lock:
             return [*self._gone, *self._pods]
+
+    @contextmanager
+    def stopped(self, processor: str) -> Iterator[None]:
+        """None of its pods runs, as with `replicas: 0`; after that they are back under their names."""
+        pods = self.pods(processor)
+        with self._lock:
+            for pod in pods:
+                pod.wanted = False
+        for pod in pods:
+            pod.end(_END_SECONDS)
+        try:
+            yield
+        finally:
+            for pod in pods:
+                pod.wanted = True
 
     def delete(self, pod: Pod, config: ProcessorConfig | None) -> None:
         """The pod is gone for good; with a configuration another one takes its place."""

@@ -106,10 +106,14 @@ class World:
     def quiesce(self, within: float = CATCH_UP_SECONDS) -> None:
         """Until everybody is ready and has done what there is to do."""
         self.supervisor.await_ready(within)
+        self.drain(within)
+        eventually(lambda: not self.third_party.untold, within)
+        self._await_sinks(within)
+
+    def drain(self, within: float) -> None:
+        """Until billing and sinks have done what is in Kafka."""
         for domain in DOMAINS:
             eventually(partial(self._has_charged, domain), within)
-        self._await_sinks(within)
-        eventually(lambda: not self.third_party.untold, within)
         self._await_sinks(within)
 
     def _await_sinks(self, within: float) -> None:
