@@ -137,9 +137,9 @@ class Supervisor:
         with self._lock:
             for pod in pods:
                 pod.wanted = False
-        for pod in pods:
-            pod.end(_END_SECONDS)
         try:
+            for pod in pods:
+                pod.end(_END_SECONDS)
             yield
         finally:
             for pod in pods:

@@ -174,8 +174,7 @@ class Reader:
         self._connection.worked()
 
     def _look(self, statistics: Statistics) -> None:
-        """Of what is paused the client knows old offsets only."""
-        self._stable_offsets.look(statistics, self._assigned - self._paused)
+        self._stable_offsets.look(statistics, self._assigned, self._paused)
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._connection.needs_another_client():

@@ -1,6 +1,6 @@
 """What open transactions keep from being read, and for how long one is late. `Reader` shows what its client tells.
 
-Promise: a transaction that nobody ends counts as late before Kafka ends it; one that a successor ends does not.
+Promise: a transaction that nobody ends counts as late before Kafka ends it; one that a successor ends usually does not.
 """
 
 from collections.abc import Collection
@@ -24,22 +24,30 @@ class _Blocked(NamedTuple):
 
 
 class StableOffsets:
-    """Where the first open transaction of each partition begins, and since when."""
+    """Where the first open transaction of each partition begins, and for how long that has been seen.
+
+    Of what is paused the client knows old offsets only: such time does not count, nor does it end what was counted.
+    """
 
     def __init__(self) -> None:
-        self._since: dict[tuple[Position, int], float] = {}
+        self._seen: dict[tuple[Position, int], float] = {}
+        """In seconds."""
+        self._fresh: set[tuple[Position, int]] = set()
         self._looked = 0.0
 
-    def look(self, statistics: Statistics, positions: Collection[Position]) -> None:
-        """Once a second, at the partitions that are read."""
+    def look(self, statistics: Statistics, assigned: Collection[Position], paused: Collection[Position]) -> None:
+        """Once a second."""
         now = statistics["ts"] / 1_000_000
-        blocked = [partition for partition in _blocked(statistics) if partition.position in positions]
-        metrics.BLOCKED.set(sum(partition.records for partition in blocked))
-        open_ones = [(partition.position, partition.stable_offset) for partition in blocked if partition.is_fresh]
-        self._since = {one: self._since.get(one, now) for one in open_ones}
-        late = now - min(self._since.values(), default=now) - LATE_SECONDS
-        metrics.LATE.inc(max(0.0, min(late, now - self._looked)))
-        self._looked = now
+        blocked = [partition for partition in _blocked(statistics) if partition.position in assigned]
+        read = [partition for partition in blocked if partition.position not in paused]
+        metrics.BLOCKED.set(sum(partition.records for partition in read))
+        fresh = {(partition.position, partition.stable_offset) for partition in read if partition.is_fresh}
+        still, passed = fresh & self._fresh, now - self._looked
+        places = [(partition.position, partition.stable_offset) for partition in blocked]
+        self._seen = {place: self._seen.get(place, 0.0) + passed * (place in still) for place in places}
+        late = max((self._seen[place] for place in still), default=0.0) - LATE_SECONDS
+        metrics.LATE.inc(max(0.0, min(late, passed)))
+        self._fresh, self._looked = fresh, now
 
 
 def _blocked(statistics: Statistics) -> list[_Blocked]:

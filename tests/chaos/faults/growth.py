@@ -7,6 +7,7 @@ from chaos.scene import Scene
 from chaos.topology import DOMAINS, INPUTS, MESSAGING, PARTITIONS, WORKERS, group_of, inputs_of
 
 _TOPICS = (*INPUTS.values(), *DOMAINS)
+_BEFORE = "partitions before"
 _NOTICED_SECONDS = 15.0
 _BACKLOG_SECONDS = 5.0
 _HEARD_SECONDS = 10.0
@@ -45,6 +46,7 @@ def _grow(scene: Scene, more: int) -> int:
     """How many partitions each of them had before."""
     broker = scene.world.broker
     (before,) = {len(broker.ends(topic)) for topic in _TOPICS}
+    scene.tally[_BEFORE] = before
     for topic in _TOPICS:
         broker.grow(topic, before + more)
     return before
@@ -67,10 +69,10 @@ def _read(scene: Scene, before: int) -> bool:
 
 
 def _in_new_partitions(scene: Scene) -> int:
-    return sum(scene.world.broker.ends(topic)[-1] for topic in INPUTS.values())
+    return sum(sum(scene.world.broker.ends(topic)[scene.tally[_BEFORE] :]) for topic in INPUTS.values())
 
 
 FAULTS = (
-    Fault("topics grow, all being done", "K14", _grown_drained, _in_new_partitions, _was_open_soon),
     Fault("topics grow", "K15", _grown, _in_new_partitions, ordered=False),
+    Fault("topics grow, all being done", "K14", _grown_drained, _in_new_partitions, _was_open_soon),
 )

@@ -24,10 +24,13 @@ class World:
         self.now = 1_000
         self._late_before = sample("messaging_late_transaction_seconds_total")
 
-    def pass_seconds(self, seconds: int, *offsets: Offsets, connected: bool = True, queued: int = 0) -> None:
+    def pass_seconds(
+        self, seconds: int, *offsets: Offsets, connected: bool = True, queued: int = 0, paused: bool = False
+    ) -> None:
         for _ in range(seconds):
             self.now += 1
-            self.stable_offsets.look(statistics(self.now, offsets, connected, queued), READ)
+            told = statistics(self.now, offsets, connected, queued)
+            self.stable_offsets.look(told, READ, READ if paused else set())
 
     @property
     def late(self) -> float:
@@ -119,7 +122,20 @@ def test_what_the_client_knew_long_ago_is_nothing_late(world: World, connected: 
     assert world.late == FIRST
 
 
-def test_a_partition_that_was_not_read_meanwhile_begins_anew(world: World) -> None:
+def test_what_is_paused_is_told_nothing_of_and_goes_on_where_it_was(world: World) -> None:
+    world.pass_seconds(ON_TIME, OPEN)
+    world.pass_seconds(30, OPEN, paused=True)
+    assert (world.blocked, world.late) == (0, 0)
+    world.pass_seconds(1, OPEN)
+    assert (world.blocked, world.late) == (6, 0)
+    world.pass_seconds(1, OPEN)
+    assert world.late == FIRST
+    world.pass_seconds(30, OPEN, paused=True)
+    world.pass_seconds(ON_TIME, (10, 5))
+    assert world.late == FIRST
+
+
+def test_a_partition_that_was_not_ours_meanwhile_begins_anew(world: World) -> None:
     world.pass_seconds(30, ENDED, ENDED, OPEN)
     assert world.late == 0
     world.pass_seconds(5, OPEN)
