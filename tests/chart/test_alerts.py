@@ -14,8 +14,6 @@ from .rendering import CHART, Render
 
 RULES = CHART / "files/alerts.yaml"
 CASES = Path(__file__).with_name("alerts.yaml")
-
-
 TELLERS = ("messaging_operator.metrics", "messaging_processors.runtime.metrics")
 
 

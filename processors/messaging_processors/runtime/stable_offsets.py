@@ -14,11 +14,15 @@ LATE_SECONDS = 7.5
 """More than a batch takes, or a successor to end its predecessor's; two looks less than Kafka leaves one open."""
 
 
+_Place = tuple[Position, int]
+"""A partition, and the offset at which its first open transaction begins."""
+
+
 class _Blocked(NamedTuple):
     """A partition that has records behind the beginning of an open transaction."""
 
     position: Position
-    stable_offset: int
+    place: _Place
     records: int
     is_fresh: bool
 
@@ -30,9 +34,9 @@ class StableOffsets:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[Position, int], float] = {}
+        self._seen: dict[_Place, float] = {}
         """In seconds."""
-        self._fresh: set[tuple[Position, int]] = set()
+        self._fresh: set[_Place] = set()
         self._looked = 0.0
 
     def look(self, statistics: Statistics, assigned: Collection[Position], paused: Collection[Position]) -> None:
@@ -41,10 +45,9 @@ class StableOffsets:
         blocked = [partition for partition in _blocked(statistics) if partition.position in assigned]
         read = [partition for partition in blocked if partition.position not in paused]
         metrics.BLOCKED.set(sum(partition.records for partition in read))
-        fresh = {(partition.position, partition.stable_offset) for partition in read if partition.is_fresh}
+        fresh = {partition.place for partition in read if partition.is_fresh}
         still, passed = fresh & self._fresh, now - self._looked
-        places = [(partition.position, partition.stable_offset) for partition in blocked]
-        self._seen = {place: self._seen.get(place, 0.0) + passed * (place in still) for place in places}
+        self._seen = {one.place: self._seen.get(one.place, 0.0) + passed * (one.place in still) for one in blocked}
         late = max((self._seen[place] for place in still), default=0.0) - LATE_SECONDS
         metrics.LATE.inc(max(0.0, min(late, passed)))
         self._fresh, self._looked = fresh, now
@@ -55,8 +58,8 @@ def _blocked(statistics: Statistics) -> list[_Blocked]:
     connected = is_connected(statistics)
     return [
         _Blocked(
-            (topic["topic"], partition["partition"]),
-            partition["ls_offset"],
+            position := (topic["topic"], partition["partition"]),
+            (position, partition["ls_offset"]),
             partition["hi_offset"] - partition["ls_offset"],
             connected and partition["fetchq_size"] < QUEUE_KILOBYTES * 1024,
         )
