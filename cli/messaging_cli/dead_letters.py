@@ -17,7 +17,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from messaging_cli.errors import CliError
-from messaging_cli.kafka import Offsets, Partition, failed, settings
+from messaging_cli.kafka import Offsets, Partition, failed, reading, settings
 from messaging_cli.letters import Headers, Letter, Place, marked, marker, read_letter
 
 BATCH_LETTERS = 500
@@ -194,7 +194,7 @@ def _ends(bootstrap: str, topics: Sequence[str]) -> Ends:
 
 def _records(bootstrap: str, ends: Ends) -> Iterator[Message]:
     """What is committed before `ends`."""
-    consumer = Consumer(settings(bootstrap) | _reading())
+    consumer = Consumer(reading(bootstrap))
     # By number: a client that is told the beginning only looks for it half a second later.
     consumer.assign([TopicPartition(topic, number, 0) for topic, number in ends])
     unread, silent = dict(ends), 0.0
@@ -212,18 +212,6 @@ def _records(bootstrap: str, ends: Ends) -> Iterator[Message]:
                     yield message
     finally:
         consumer.close()
-
-
-def _reading() -> dict[str, Any]:
-    return {
-        "group.id": "mtop",  # asked for by the client; nothing is committed
-        "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",  # where retention has taken the beginning away
-        "isolation.level": "read_committed",
-        "fetch.wait.max.ms": 20,  # the end of a partition is told by a fetch that found nothing
-        "enable.partition.eof": True,
-        "queued.max.messages.kbytes": 16_384,
-    }
 
 
 def _reached(message: Message, bootstrap: str) -> int:

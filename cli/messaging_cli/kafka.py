@@ -40,6 +40,19 @@ def settings(bootstrap: str) -> dict[str, Any]:
     }
 
 
+def reading(bootstrap: str) -> dict[str, Any]:
+    """What is committed, from where one assigns to where it ends now; the end is told with what transactions left."""
+    return settings(bootstrap) | {
+        "group.id": "mtop",  # asked for by the client; nothing is committed
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",  # where retention has taken the beginning away
+        "isolation.level": "read_committed",
+        "fetch.wait.max.ms": 20,  # the end of a partition is told by a fetch that found nothing
+        "enable.partition.eof": True,
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
 class Offsets:
     """Where the logs of topics begin and end, and where groups are in them."""
 

@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 
 from chaos.observed import Outcome
-from chaos.topology import API_KEY
 from messaging_api.access import API_KEY_HEADER
 from messaging_api.message import IDEMPOTENCY_HEADER
 
@@ -77,11 +76,13 @@ class Result:
 class Client:
     """Goes from one gateway to the next with every attempt, and tells each answer. Not thread-safe."""
 
-    def __init__(self, urls: Sequence[str], wait: Callable[[float], object], tell: Callable[[Verdict], object]) -> None:
+    def __init__(
+        self, urls: Sequence[str], api_key: str, wait: Callable[[float], object], tell: Callable[[Verdict], object]
+    ) -> None:
         self._urls = cycle(urls)
         self._wait = wait
         self._tell = tell
-        self._http = httpx.Client(headers={API_KEY_HEADER: API_KEY}, timeout=SILENT_SECONDS)
+        self._http = httpx.Client(headers={API_KEY_HEADER: api_key}, timeout=SILENT_SECONDS)
 
     def close(self) -> None:
         self._http.close()

@@ -71,7 +71,7 @@ def play(world: World, fault: Fault, number: int) -> tuple[Result, Observed]:
         fault.rows,
         fault.bites(scene),
         suppressed(seen, ids),
-        scene.longest_gap,
+        scene.load.longest_gap,
         quiet - ended,
         quiet - began,
         len(ids),

@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 
 from chaos.client import Client, Request, Result, Verdict
 from chaos.journal import Journal
 from chaos.observed import Outcome, Payment, Sending
 from chaos.tariffs import CURRENCY, TARIFFS, a_request
+from chaos.topology import API_KEY
 from messaging_api.message import MessageRequest, idempotent_id
 from messaging_api.money import amount
 from messaging_api.topology import BillingType
@@ -89,9 +90,17 @@ class Load:
     """Sends from `start` (or the beginning of the block) to `stop`; `name` makes its accounts and keys its own."""
 
     def __init__(
-        self, urls: Sequence[str], tenant: str, journal: Journal, name: str, rate: float = 60, ordered: bool = True
+        self,
+        urls: Sequence[str],
+        tenant: str,
+        journal: Journal,
+        name: str,
+        rate: float = 60,
+        ordered: bool = True,
+        api_key: str = API_KEY,
     ) -> None:
         self._urls, self._tenant, self._journal, self._name = urls, tenant, journal, name
+        self._api_key = api_key
         self._pace = Pace(rate)
         self._ordered = ordered
         self._stop = threading.Event()
@@ -132,6 +141,13 @@ class Load:
         with self._lock:
             return sum(outcome is Outcome.OK for _, outcome in self.done)
 
+    @property
+    def longest_gap(self) -> float:
+        """The most seconds between two accepted messages."""
+        with self._lock:
+            times = sorted(at for at, outcome in self.done if outcome is Outcome.OK)
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
     def _open_accounts(self) -> None:
         client = self._client()
         for account, kind in self.accounts.items():
@@ -168,7 +184,7 @@ class Load:
             self.done.append((result.t_done, result.outcome))
 
     def _client(self) -> Client:
-        return Client(self._urls, threading.Event().wait, self._count)
+        return Client(self._urls, self._api_key, threading.Event().wait, self._count)
 
     def _count(self, verdict: Verdict) -> None:
         with self._lock:

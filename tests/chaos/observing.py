@@ -61,13 +61,13 @@ def observe(world: World) -> Observed:
     told = [record for domain in DOMAINS for record in world.broker.everything(domain)]
     inputs = [record for topic in INPUTS.values() for record in world.broker.everything(topic)]
     sources = by_place([*told, *inputs])
-    stored, pods = _stored(world), world.supervisor.all_pods
+    kept, pods = stored(world.postgres.address, world.tenant), world.supervisor.all_pods
     return Observed(
         sendings=world.journal.sendings(),
         payments=world.journal.payments(),
-        **stored,
-        remembered=_remembered(world, stored["rows"]),
-        calls=tuple(map(_call, list(world.third_party.records))),
+        **kept,
+        remembered=_remembered(world, kept["rows"]),
+        calls=tuple(map(called, list(world.third_party.records))),
         receipts=tuple(_receipt(record) for record in told if _is_receipt(record)),
         billed=tuple(_billed(record) for record in told if not _is_receipt(record)),
         letters=tuple(_letter(record, sources) for record in letters if record.value is not None),
@@ -83,11 +83,12 @@ def observe(world: World) -> Observed:
 
 
 @must_answer(sa.exc.SQLAlchemyError)
-def _stored(world: World) -> dict[str, Any]:
-    with world.connected() as connection:
+def stored(database_url: str, tenant: str) -> dict[str, Any]:
+    """The accounts, entries and rows of `Observed`."""
+    with sa.create_engine(database_url, poolclass=sa.NullPool).connect() as connection:
 
         def rows(table: sa.Table) -> sa.CursorResult[Any]:
-            return connection.execute(sa.select(table).where(table.c.tenant == world.tenant))
+            return connection.execute(sa.select(table).where(table.c.tenant == tenant))
 
         return {
             "accounts": tuple(_account(row) for row in rows(accounts)),
@@ -141,7 +142,8 @@ def _row(row: sa.Row[Any]) -> Row:
     return Row(row.id, row.account_id, row.domain, state, row.amount_micros, row.accepted_at, row.updated_at)
 
 
-def _call(record: Record) -> Call:
+def called(record: Record) -> Call:
+    """As the third party has recorded it."""
     return Call(UUID(record.id), record.body, effective=record.status < 300, refused=record.status == _REFUSED)
 
 

@@ -5,11 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from chaos.client import Verdict
 from chaos.load import Load
-from chaos.observed import Outcome
 from chaos.supervisor import Pod
 from chaos.world import World
 from messaging_cli.local.third_party import Record
@@ -58,20 +56,9 @@ class Scene:
         """What the third party was asked."""
         return self.world.third_party.records[self._called[0] :]
 
-    @property
-    def longest_gap(self) -> float:
-        """The most seconds between two accepted messages."""
-        times = sorted(at for at, outcome in list(self.load.done) if outcome is Outcome.OK)
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
-
     def until(self, reached: Callable[[], object], within: float = 45.0) -> None:
         """Goes on under load."""
         eventually(reached, within)
-
-    def for_seconds(self, seconds: float) -> None:
-        """A fault that has to last: until that much of the load's time is over."""
-        end = time.monotonic() + seconds
-        eventually(lambda: time.monotonic() >= end, seconds + 1, every=min(seconds, 0.2))
 
 
 def _says(line: str, wanted: dict[str, str]) -> bool:

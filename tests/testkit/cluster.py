@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class Cluster:
 
     def helm(self, *arguments: str) -> str:
         return self._checked(self.helm_path, *arguments)
+
+    def mtop(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The project's own command."""
+        return self._run(sys.executable, "-m", "messaging_cli", *words)
 
     def apply(self, manifest: str) -> str:
         return self.kubectl("apply", "-f", "-", stdin=manifest)

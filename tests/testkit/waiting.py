@@ -27,6 +27,12 @@ def eventually(probe: Callable[[], T], within: float = 30.0, every: float = 0.2)
         time.sleep(every)
 
 
+def for_seconds(seconds: float) -> None:
+    """What has to last, lasts that long."""
+    end = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() >= end, seconds + 1, every=min(seconds, 0.2))
+
+
 @contextmanager
 def must_answer(*silence: type[Exception]) -> Iterator[None]:
     """That something does not answer is a failed assertion: `eventually` asks again, everybody else fails.

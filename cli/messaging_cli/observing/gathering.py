@@ -13,17 +13,20 @@ from typing import Protocol
 import httpx
 from pydantic import ValidationError
 
-from messaging_api.processor import BillingConfig, Readiness
+from messaging_api.processor import Readiness
 from messaging_api.status import ConditionType, TopologyStatus
 from messaging_cli.errors import CliError
 from messaging_cli.kafka import Offsets, Partition
 from messaging_cli.local import state
 from messaging_cli.observing.snapshot import Counters, Log, Processor, Replica, Snapshot, Topic, count, lag
+from messaging_cli.observing.tails import read_tails
 from messaging_cli.running import Running, find
 from messaging_operator.clients.processes import PROCESSES_FILE
 from messaging_operator.desired.topics import desired_topics
 
 _ANSWER_SECONDS = 1.0
+_TAIL_OFFSETS = 16
+"""A group that is further behind is not about to be done."""
 _AT_A_TIME = 16
 
 Get = Callable[[str], bytes | None]
@@ -106,7 +109,7 @@ class Gatherer:
     def _topics(self, running: Running, gaps: list[str]) -> tuple[Topic, ...]:
         names = [topic.name for topic in desired_topics(running.spec)]
         try:
-            log = _read_log(self._kafka(running.kafka), names)
+            log = _read_log(self._kafka(running.kafka), running, names)
         except CliError as error:
             gaps.append(str(error))
             known = {topic.name: topic.partitions for topic in running.status.topics}
@@ -140,16 +143,18 @@ class Gatherer:
         return replicas
 
 
-def _read_log(kafka: Offsets, topics: list[str]) -> Log:
+def _read_log(kafka: Offsets, running: Running, topics: list[str]) -> Log:
     partitions = kafka.partitions(topics)
-    return Log(kafka.starts(partitions), kafka.ends(partitions))
+    starts, ends = kafka.starts(partitions), kafka.ends(partitions)
+    inputs = {topic for reader in running.readers.values() for topic in reader.inputs}
+    begins = {at: max(starts[at], end - _TAIL_OFFSETS) for at, end in ends.items() if at[0] in inputs}
+    return Log(starts, ends, read_tails(running.kafka, begins))
 
 
 def _measured(running: Running, topic: str, log: Log, committed: Committed) -> Topic:
     ends = [end for (name, _), end in log.ends.items() if name == topic]
-    outputs = {reader.output for reader in running.readers.values() if isinstance(reader, BillingConfig)}
     lags = {
-        name: lag(topic, log, committed[reader.group_id], transactional=topic in outputs)
+        name: lag(topic, log, committed[reader.group_id])
         for name, reader in running.readers.items()
         if topic in reader.inputs and reader.group_id in committed
     }

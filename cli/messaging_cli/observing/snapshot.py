@@ -34,11 +34,25 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """The offsets of the committed records between two offsets near a partition's end."""
+
+    begin: int
+    end: int
+    records: tuple[int, ...]
+
+    def behind(self, committed: int) -> int:
+        """How many of them a group has still to read, and the offsets before."""
+        return max(0, self.begin - committed) + sum(offset >= committed for offset in self.records)
+
+
+@dataclass(frozen=True)
 class Log:
-    """Where partitions begin and end."""
+    """Where partitions begin and end, and the tails that are known."""
 
     starts: Mapping[Partition, int]
     ends: Mapping[Partition, int]
+    tails: Mapping[Partition, Tail] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,21 +137,23 @@ def grown(was: float, now: float) -> float:
     return now - was if now >= was else now
 
 
-def behind(start: int, end: int, committed: int | None, transactional: bool) -> int:
+def behind(start: int, end: int, committed: int | None, tail: Tail | None = None) -> int:
     """How many records a group has still to read in one partition.
 
-    A transaction leaves a marker behind its records that nobody reads. Of a topic that is written in transactions one
-    is taken off, so that a group that is done shows 0; while it is not, markers between the records count along. A
-    replay of dead letters leaves one in the topics that they came from, too: it counts as 1 until the next message.
+    Transactions leave markers, and aborted ones records, that nobody reads: only in a known tail they do not count, and
+    what has come behind the tail, or is hidden there by an open transaction, does.
     """
-    left = end - (start if committed is None else max(committed, start))
-    return max(0, left - transactional)
+    at = start if committed is None else max(committed, start)
+    known = tail or Tail(at, at, ())
+    return known.behind(at) + max(0, end - max(at, known.end))
 
 
-def lag(topic: str, log: Log, committed: Mapping[Partition, int], transactional: bool) -> int:
+def lag(topic: str, log: Log, committed: Mapping[Partition, int]) -> int:
     """The same over all partitions of a topic."""
     return sum(
-        behind(log.starts[at], end, committed.get(at), transactional) for at, end in log.ends.items() if at[0] == topic
+        behind(log.starts[at], end, committed.get(at), log.tails.get(at))
+        for at, end in log.ends.items()
+        if at[0] == topic
     )
 
 

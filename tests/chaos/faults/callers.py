@@ -6,6 +6,7 @@ from chaos.episode import Fault
 from chaos.scene import Scene
 from chaos.supervisor import Pod
 from chaos.topology import GATEWAY, MESSAGING
+from testkit.waiting import for_seconds
 
 _BROKEN = 3
 _BURST = 800
@@ -48,13 +49,13 @@ def _freeze(scene: Scene, silent: float, shorter: float, longer: float) -> None:
     kafka, (one, other) = scene.world.services.kafka, scene.pods(MESSAGING)
     kafka.pause()
     try:
-        scene.for_seconds(_GATHER_SECONDS)
+        for_seconds(_GATHER_SECONDS)
         with other.frozen():
             with one.frozen():
-                scene.for_seconds(silent)
+                for_seconds(silent)
                 kafka.resume()
-                scene.for_seconds(shorter - silent)
-            scene.for_seconds(longer - shorter)
+                for_seconds(shorter - silent)
+            for_seconds(longer - shorter)
     finally:
         kafka.resume()
 

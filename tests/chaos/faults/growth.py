@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from chaos.episode import Fault
 from chaos.scene import Scene
 from chaos.topology import DOMAINS, INPUTS, MESSAGING, PARTITIONS, WORKERS, group_of, inputs_of
+from testkit.waiting import for_seconds
 
 _TOPICS = (*INPUTS.values(), *DOMAINS)
 _BEFORE = "partitions before"
@@ -23,17 +24,17 @@ def _grown_drained(scene: Scene) -> None:
     supervisor = scene.world.supervisor
     with ExitStack() as gate:
         with supervisor.stopped(DOMAINS[0]):
-            scene.for_seconds(_BACKLOG_SECONDS)
+            for_seconds(_BACKLOG_SECONDS)
             gate.enter_context(supervisor.stopped(MESSAGING))
         scene.world.drain(_GATE_SECONDS)
         before = _grow(scene, PARTITIONS)
-        scene.for_seconds(_HEARD_SECONDS)
+        for_seconds(_HEARD_SECONDS)
     supervisor.await_ready()
     scene.until(lambda: _written(scene, before) and _read(scene, before), _NOTICED_SECONDS)
 
 
 def _was_open_soon(scene: Scene) -> None:
-    assert scene.longest_gap <= _GATE_SECONDS, f"no message was taken for {scene.longest_gap:.0f} s"
+    assert scene.load.longest_gap <= _GATE_SECONDS, f"no message was taken for {scene.load.longest_gap:.0f} s"
 
 
 def _grown(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 from chaos.episode import Fault
 from chaos.scene import Scene
 from chaos.topology import INPUTS, MESSAGING
-from testkit.waiting import eventually
+from testkit.waiting import eventually, for_seconds
 
 _DOUBTS = 20
 """Requests that met the fault."""
@@ -32,7 +32,7 @@ def _silent(scene: Scene) -> None:
     kafka.pause()
     try:
         _is_noticed(scene)
-        scene.for_seconds(_SILENT_SECONDS)
+        for_seconds(_SILENT_SECONDS)
         growth = _memory(scene) - before
     finally:
         kafka.resume()

@@ -12,7 +12,7 @@ from chaos.episode import Fault
 from chaos.scene import Scene
 from messaging_processors.runtime.cache import REDIS
 from messaging_processors.runtime.database import DATABASE
-from testkit.waiting import eventually, must_answer
+from testkit.waiting import eventually, for_seconds, must_answer
 
 _AWAY = "dependency away"
 _LOCKED_SECONDS = 14.0
@@ -49,7 +49,7 @@ def _tables_are_locked(scene: Scene) -> None:
     with scene.world.connected() as connection:
         eventually(partial(_locked, connection))
         scene.until(lambda: scene.said("waiting") and scene.said("waiting for a dependency"))
-        scene.for_seconds(_LOCKED_SECONDS)
+        for_seconds(_LOCKED_SECONDS)
 
 
 @must_answer(sa.exc.OperationalError)
@@ -102,7 +102,7 @@ def _redis(vanish: Callable[[Scene], Callable[[], object]]) -> Callable[[Scene],
             scene.until(lambda: len(scene.calls) - calls > _SOME / 4)
         finally:
             come_back()
-        assert scene.longest_gap < _NOTICED_GAP, f"nothing was accepted for {scene.longest_gap:.1f} s"
+        assert scene.load.longest_gap < _NOTICED_GAP, f"nothing was accepted for {scene.load.longest_gap:.1f} s"
 
     return strike
 

@@ -16,7 +16,7 @@ from messaging_api.message import MessageState
 from messaging_cli.observing.snapshot import count
 from messaging_processors.billing.predecessors import ENDED
 from messaging_processors.runtime.schema import messages
-from testkit.waiting import eventually
+from testkit.waiting import eventually, for_seconds
 
 _ALONE = "billing-authentication"
 """Has one replica."""
@@ -103,7 +103,7 @@ def _frozen(processor: str) -> Fault:
 def _is_a_zombie(scene: Scene, pod: Pod, other: Pod) -> bool:
     """If it was frozen in the middle of a batch, and what it did with that afterwards was in vain."""
     given_up = _given_up(pod)
-    scene.for_seconds(random.uniform(0, _TURN_SECONDS))  # or every look meets the same step of its loop
+    for_seconds(random.uniform(0, _TURN_SECONDS))  # or every look meets the same step of its loop
     with pod.frozen():
         if not _holds_a_batch(scene, pod.processor):
             return False

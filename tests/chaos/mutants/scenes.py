@@ -6,7 +6,7 @@ from functools import partial
 
 from chaos.mutants.stage import PARTITIONS, Stage
 from testkit.kafka_proxy import Action, Api, Direction
-from testkit.waiting import eventually
+from testkit.waiting import eventually, for_seconds
 
 A_WHILE = 1.0
 VISITS = 3
@@ -22,7 +22,7 @@ def death_in_a_commit(stage: Stage) -> None:
     stage.feed(20)
     with stage.pod("pod-0"):
         eventually(lambda: commit.seen)
-        _wait(A_WHILE)
+        for_seconds(A_WHILE)
     with stage.pod("pod-0"):
         stage.until_done()
 
@@ -74,8 +74,3 @@ def _feed_until(stage: Stage, done: Callable[[], bool], within: float = 30.0) ->
         return done()
 
     eventually(fed, within, every=0.05)
-
-
-def _wait(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    eventually(lambda: time.monotonic() >= end)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from messaging_api.status import (
     Condition,
@@ -97,6 +97,31 @@ def test_a_group_that_is_done_has_no_lag(mtop: Mtop, local_run: FakeRun, broker:
     assert found["marketing"]["lag"]["marketing"] >= 20
     commit(local_run.config_of("marketing").group_id, broker.everything("marketing"), broker)
     assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 0}
+
+
+def test_what_transactions_leave_for_nobody_is_no_lag(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
+    """Two at a time, whose markers come one after the other, and one that is aborted; then one that is open."""
+    writers = [writing(broker, name) for name in ("one", "other", "third")]
+    for ends in (Producer.commit_transaction, Producer.commit_transaction, Producer.abort_transaction):
+        ends(writers.pop(0))
+    sink = local_run.config_of("marketing").group_id
+    commit(sink, broker.everything("marketing")[:-1], broker)
+    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 1}
+    commit(sink, broker.everything("marketing"), broker)
+    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 0}
+    hidden = writing(broker, "fourth")
+    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 1}
+    hidden.abort_transaction()
+
+
+def writing(broker: Broker, name: str) -> Producer:
+    """Has a record of an open transaction in the log."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": broker.name(name)})
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.produce(broker.name("marketing"), b"{}", partition=0)
+    assert producer.flush(10) == 0
+    return producer
 
 
 def commit(group: str, records: Iterable[Seen], broker: Broker) -> None:

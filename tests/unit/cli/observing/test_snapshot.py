@@ -12,6 +12,7 @@ from messaging_cli.observing.snapshot import (
     Processor,
     Replica,
     Snapshot,
+    Tail,
     Topic,
     behind,
     count,
@@ -58,27 +59,42 @@ def test_no_rate_is_negative(first: int, second: int, third: int, fourth: int) -
 
 
 @pytest.mark.parametrize(
-    ("committed", "transactional", "left"),
+    ("committed", "left"),
     [
-        (30, False, 20),
-        (50, False, 0),
-        (None, False, 40),  # nothing committed: all that is kept
-        (3, False, 40),  # committed before what retention has left
-        (60, False, 0),  # a topic that was made anew
-        (49, True, 0),  # only the last transaction's marker
-        (40, True, 9),
-        (50, True, 0),
+        (30, 20),
+        (50, 0),
+        (None, 40),  # nothing committed: all that is kept
+        (3, 40),  # committed before what retention has left
+        (60, 0),  # a topic that was made anew
     ],
 )
-def test_a_group_is_behind_by_what_it_has_not_committed(committed: int | None, transactional: bool, left: int) -> None:
-    assert behind(10, 50, committed, transactional) == left
+def test_a_group_is_behind_by_what_it_has_not_committed(committed: int | None, left: int) -> None:
+    assert behind(10, 50, committed) == left
+
+
+@pytest.mark.parametrize(
+    ("committed", "left"),
+    [
+        (48, 2),  # hidden by an open transaction, or come since
+        (47, 2),
+        (46, 3),
+        (42, 4),  # between them only what nobody reads
+        (40, 4),
+        (37, 7),  # before the tail every offset counts
+        (None, 34),
+        (50, 0),
+        (60, 0),
+    ],
+)
+def test_in_a_known_tail_only_records_count(committed: int | None, left: int) -> None:
+    assert behind(10, 50, committed, Tail(begin=40, end=48, records=(42, 46))) == left
 
 
 def test_a_topic_s_lag_is_that_of_its_partitions() -> None:
     ends = {("a", 0): 10, ("a", 1): 20, ("b", 0): 1000}
-    log = Log(dict.fromkeys(ends, 0), ends)
-    assert lag("a", log, {("a", 0): 7}, transactional=False) == 23
-    assert lag("a", log, {("a", 0): 9, ("a", 1): 19}, transactional=True) == 0
+    log = Log(dict.fromkeys(ends, 0), ends, {("a", 0): Tail(5, 10, (5, 6))})
+    assert lag("a", log, {("a", 0): 7}) == 20
+    assert lag("a", log, {("a", 0): 4, ("a", 1): 19}) == 4
 
 
 def test_a_processor_s_metrics_are_counted() -> None:
