@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -74,6 +75,10 @@ class Offsets:
         """The offset that comes next, whether or not what is before it is committed."""
         return self._list(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
+    def stable_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset where the first open transaction begins, or the end."""
+        return self._list(partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)  # type: ignore[no-untyped-call]
+
     def committed(self, groups: Iterable[str]) -> dict[str, dict[Partition, int]]:
         """Where each group reads on, in the partitions where it has said so. Kafka takes one group a call."""
         asked = {group: self._ask_group(group) for group in groups}
@@ -83,12 +88,17 @@ class Offsets:
         wanted = ConsumerGroupTopicPartitions(group)
         return self._admin.list_consumer_group_offsets([wanted], request_timeout=_ANSWER_SECONDS)[group]
 
-    def _list(self, partitions: Iterable[Partition], at: OffsetSpec) -> dict[Partition, int]:
+    def _list(
+        self,
+        partitions: Iterable[Partition],
+        at: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[Partition, int]:
         """A partition that has just been made, or moves to another broker, is asked for again: the client does not."""
         wanted = {TopicPartition(topic, number): at for topic, number in partitions}
         deadline = time.monotonic() + _ANSWER_SECONDS
         while wanted:
-            asked = self._admin.list_offsets(wanted, request_timeout=_ANSWER_SECONDS)
+            asked = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=_ANSWER_SECONDS)
             try:
                 return {(place.topic, place.partition): _result(future).offset for place, future in asked.items()}
             except KafkaException as error:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import httpx
@@ -18,21 +18,19 @@ from messaging_api.status import ConditionType, TopologyStatus
 from messaging_cli.errors import CliError
 from messaging_cli.kafka import Offsets, Partition
 from messaging_cli.local import state
-from messaging_cli.observing.snapshot import Counters, Log, Processor, Replica, Snapshot, Topic, count, lag
+from messaging_cli.observing.snapshot import Committed, Counters, Log, Processor, Replica, Snapshot, Topic, count, lag
 from messaging_cli.observing.tails import read_tails
 from messaging_cli.running import Running, find
 from messaging_operator.clients.processes import PROCESSES_FILE
 from messaging_operator.desired.topics import desired_topics
 
 _ANSWER_SECONDS = 1.0
-_TAIL_OFFSETS = 16
-"""A group that is further behind is not about to be done."""
+_TAIL_OFFSETS = 1000
+"""More than the records of one transaction that was aborted."""
 _AT_A_TIME = 16
 
 Get = Callable[[str], bytes | None]
 """What a process answers at a path, whatever its HTTP status; None where it does not answer."""
-Committed = Mapping[str, Mapping[Partition, int]]
-"""By group; a group that could not be asked is absent."""
 
 
 @dataclass(frozen=True)
@@ -100,22 +98,22 @@ class Gatherer:
         """Raises `CliError` where there is no such topology."""
         running = self._world.running()
         gaps: list[str] = []
-        topics = self._topics(running, gaps)
-        at = time.monotonic()
+        log = self._log(running, gaps)
         replicas = self._replicas(gaps)
-        key, status = running.key, running.status
+        topics = _unmeasured(running) if log is None else _measured(running, log)
+        at, key, status = log.at if log else time.monotonic(), running.key, running.status
         return Snapshot(at, key.name, key.namespace, _ready(status), topics, _processors(status, replicas), tuple(gaps))
 
-    def _topics(self, running: Running, gaps: list[str]) -> tuple[Topic, ...]:
-        names = [topic.name for topic in desired_topics(running.spec)]
+    def _log(self, running: Running, gaps: list[str]) -> Log | None:
+        """Groups are asked first: whatever is read meanwhile, none seems to be done that is not."""
         try:
-            log = _read_log(self._kafka(running.kafka), running, names)
+            kafka = self._kafka(running.kafka)
+            partitions = kafka.partitions(_names(running))
+            committed, at = self._committed(running, gaps), time.monotonic()
+            return Log(at, kafka.starts(partitions), kafka.ends(partitions), kafka.stable_ends(partitions), committed)
         except CliError as error:
             gaps.append(str(error))
-            known = {topic.name: topic.partitions for topic in running.status.topics}
-            return tuple(Topic(name, known.get(name, 0)) for name in names)
-        committed = self._committed(running, gaps)
-        return tuple(_measured(running, name, log, committed) for name in names)
+            return None
 
     def _committed(self, running: Running, gaps: list[str]) -> Committed:
         """A Kafka in which nobody has committed yet may not have the place for it either."""
@@ -143,22 +141,39 @@ class Gatherer:
         return replicas
 
 
-def _read_log(kafka: Offsets, running: Running, topics: list[str]) -> Log:
-    partitions = kafka.partitions(topics)
-    starts, ends = kafka.starts(partitions), kafka.ends(partitions)
-    inputs = {topic for reader in running.readers.values() for topic in reader.inputs}
-    begins = {at: max(starts[at], end - _TAIL_OFFSETS) for at, end in ends.items() if at[0] in inputs}
-    return Log(starts, ends, read_tails(running.kafka, begins))
+def _names(running: Running) -> list[str]:
+    return [topic.name for topic in desired_topics(running.spec)]
 
 
-def _measured(running: Running, topic: str, log: Log, committed: Committed) -> Topic:
-    ends = [end for (name, _), end in log.ends.items() if name == topic]
-    lags = {
-        name: lag(topic, log, committed[reader.group_id])
-        for name, reader in running.readers.items()
-        if topic in reader.inputs and reader.group_id in committed
+def _unmeasured(running: Running) -> tuple[Topic, ...]:
+    known = {topic.name: topic.partitions for topic in running.status.topics}
+    return tuple(Topic(name, known.get(name, 0)) for name in _names(running))
+
+
+def _measured(running: Running, log: Log) -> tuple[Topic, ...]:
+    readers = {topic: _groups(running, topic, log.committed) for topic in _names(running)}
+    known = replace(log, tails=read_tails(running.kafka, _ranges(log, readers)))
+    return tuple(_topic(name, groups, known) for name, groups in readers.items())
+
+
+def _groups(running: Running, topic: str, committed: Committed) -> dict[str, str]:
+    """By processor, of those that read the topic and could be asked."""
+    reading = {name: reader.group_id for name, reader in running.readers.items() if topic in reader.inputs}
+    return {name: group for name, group in reading.items() if group in committed}
+
+
+def _topic(name: str, groups: Mapping[str, str], log: Log) -> Topic:
+    ends = [end for at, end in log.ends.items() if at[0] == name]
+    lags = {processor: lag(name, group, log) for processor, group in groups.items()}
+    return Topic(name, len(ends), sum(ends), lags)
+
+
+def _ranges(log: Log, readers: Mapping[str, Mapping[str, str]]) -> dict[Partition, tuple[int, int]]:
+    """From where the last reader of a partition stands to its stable end, if that is not too far."""
+    begins = {
+        at: min(log.position(group, at) for group in readers[at[0]].values()) for at in log.stable if readers[at[0]]
     }
-    return Topic(topic, len(ends), sum(ends), lags)
+    return {at: (begin, log.stable[at]) for at, begin in begins.items() if 0 < log.stable[at] - begin <= _TAIL_OFFSETS}
 
 
 def _ask(process: Process) -> Replica:

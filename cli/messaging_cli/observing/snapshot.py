@@ -13,6 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from messaging_api import metrics
 from messaging_cli.kafka import Partition
 
+Committed = Mapping[str, Mapping[Partition, int]]
+"""By group; a group that could not be asked is absent."""
+
 
 class Counters(NamedTuple):
     """What one process has counted since it started: records read or requests answered, those that went wrong (batches
@@ -35,24 +38,27 @@ class Replica:
 
 @dataclass(frozen=True)
 class Tail:
-    """The offsets of the committed records between two offsets near a partition's end."""
+    """The offsets of the committed records before `end`, from where the last reader stands."""
 
-    begin: int
     end: int
     records: tuple[int, ...]
-
-    def behind(self, committed: int) -> int:
-        """How many of them a group has still to read, and the offsets before."""
-        return max(0, self.begin - committed) + sum(offset >= committed for offset in self.records)
 
 
 @dataclass(frozen=True)
 class Log:
-    """Where partitions begin and end, and the tails that are known."""
+    """Where partitions begin and end, how far groups had been by then, and the tails that are known; `at` as in
+    `Snapshot`. `stable` is where a partition ends for whoever reads only what is committed."""
 
-    starts: Mapping[Partition, int]
-    ends: Mapping[Partition, int]
+    at: float
+    starts: Mapping[Partition, int] = field(default_factory=dict)
+    ends: Mapping[Partition, int] = field(default_factory=dict)
+    stable: Mapping[Partition, int] = field(default_factory=dict)
+    committed: Committed = field(default_factory=dict)
     tails: Mapping[Partition, Tail] = field(default_factory=dict)
+
+    def position(self, group: str, partition: Partition) -> int:
+        """Where a group reads on: at the beginning, if it has not committed anything that is still there."""
+        return max(self.committed[group].get(partition, 0), self.starts[partition])
 
 
 @dataclass(frozen=True)
@@ -137,23 +143,20 @@ def grown(was: float, now: float) -> float:
     return now - was if now >= was else now
 
 
-def behind(start: int, end: int, committed: int | None, tail: Tail | None = None) -> int:
+def behind(position: int, end: int, tail: Tail | None = None) -> int:
     """How many records a group has still to read in one partition.
 
-    Transactions leave markers, and aborted ones records, that nobody reads: only in a known tail they do not count, and
-    what has come behind the tail, or is hidden there by an open transaction, does.
+    Transactions leave markers, and aborted ones records, that nobody reads: only in a known tail they do not count.
+    What has come since, or is hidden by an open transaction, does.
     """
-    at = start if committed is None else max(committed, start)
-    known = tail or Tail(at, at, ())
-    return known.behind(at) + max(0, end - max(at, known.end))
+    known = tail or Tail(position, ())
+    return sum(offset >= position for offset in known.records) + max(0, end - max(position, known.end))
 
 
-def lag(topic: str, log: Log, committed: Mapping[Partition, int]) -> int:
+def lag(topic: str, group: str, log: Log) -> int:
     """The same over all partitions of a topic."""
     return sum(
-        behind(log.starts[at], end, committed.get(at), log.tails.get(at))
-        for at, end in log.ends.items()
-        if at[0] == topic
+        behind(log.position(group, at), end, log.tails.get(at)) for at, end in log.ends.items() if at[0] == topic
     )
 
 

@@ -4,43 +4,41 @@ Called by `gathering`.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from messaging_cli.kafka import Partition, failed, reading
+from messaging_cli.kafka import Partition, reading
 from messaging_cli.observing.snapshot import Tail
 
-_SECONDS = 2.0
+_SECONDS = 1.0
+_POLL_SECONDS = 0.02
 _MESSAGES = 500
 
 
-def read_tails(bootstrap: str, begins: Mapping[Partition, int]) -> dict[Partition, Tail]:
-    """What is committed from there on, where Kafka shows it in time. Raises `CliError`."""
-    records: dict[Partition, list[int]] = defaultdict(list)
-    found: dict[Partition, Tail] = {}
-    deadline = time.monotonic() + _SECONDS
+def read_tails(bootstrap: str, ranges: Mapping[Partition, tuple[int, int]]) -> dict[Partition, Tail]:
+    """What is committed in these ranges of offsets, of the partitions that Kafka shows in time."""
+    if not ranges:
+        return {}
+    found: dict[Partition, list[int]] = {at: [] for at in ranges}
+    unread, deadline = set(ranges), time.monotonic() + _SECONDS
     with closing(Consumer(reading(bootstrap))) as consumer:
-        consumer.assign([TopicPartition(*at, offset) for at, offset in begins.items()])
-        while len(found) < len(begins) and time.monotonic() < deadline:
-            for message in consumer.consume(_MESSAGES, 0.02):
-                at, offset = _place(message)
-                if not _is_end(message, bootstrap):
-                    records[at].append(offset)
-                elif at not in found:
-                    found[at] = Tail(begins[at], offset, tuple(records[at]))
-    return found
+        consumer.assign([TopicPartition(*at, begin) for at, (begin, _) in ranges.items()])
+        while unread and time.monotonic() < deadline:
+            for message in consumer.consume(_MESSAGES, _POLL_SECONDS):
+                at, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+                _, end = ranges[at]
+                if not message.error() and offset < end:
+                    found[at].append(offset)
+                if _reached(message, offset) >= end:
+                    unread.discard(at)
+    return {at: Tail(end, tuple(found[at])) for at, (_, end) in ranges.items() if at not in unread}
 
 
-def _place(message: Message) -> tuple[Partition, int]:
-    return (message.topic() or "", message.partition() or 0), message.offset() or 0
-
-
-def _is_end(message: Message, bootstrap: str) -> bool:
-    """Of what is committed in a partition."""
+def _reached(message: Message, offset: int) -> int:
+    """Where reading goes on; nowhere after an error."""
     error = message.error()
-    if error and error.code() != KafkaError._PARTITION_EOF:
-        raise failed(bootstrap, KafkaException(error))
-    return error is not None
+    if error is None:
+        return offset + 1
+    return offset if error.code() == KafkaError._PARTITION_EOF else 0

@@ -101,25 +101,33 @@ def test_a_group_that_is_done_has_no_lag(mtop: Mtop, local_run: FakeRun, broker:
 
 def test_what_transactions_leave_for_nobody_is_no_lag(mtop: Mtop, local_run: FakeRun, broker: Broker) -> None:
     """Two at a time, whose markers come one after the other, and one that is aborted; then one that is open."""
-    writers = [writing(broker, name) for name in ("one", "other", "third")]
-    for ends in (Producer.commit_transaction, Producer.commit_transaction, Producer.abort_transaction):
-        ends(writers.pop(0))
+
+    def lag() -> int:
+        return int(topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"]["marketing"])
+
     sink = local_run.config_of("marketing").group_id
-    commit(sink, broker.everything("marketing")[:-1], broker)
-    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 1}
+    one, other = (writing(broker, name, 1) for name in ("one", "other"))
+    aborted = writing(broker, "third", 40)
+    one.commit_transaction()
+    other.commit_transaction()
+    aborted.abort_transaction()
+    commit(sink, broker.everything("marketing")[:1], broker)
+    assert lag() == 1
     commit(sink, broker.everything("marketing"), broker)
-    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 0}
-    hidden = writing(broker, "fourth")
-    assert topics(mtop.json("status", local_run.name), broker)["marketing"]["lag"] == {"marketing": 1}
-    hidden.abort_transaction()
+    assert lag() == 0
+    hiding = writing(broker, "fourth", 40)
+    assert lag() == 40
+    hiding.commit_transaction()
+    assert lag() == 40
 
 
-def writing(broker: Broker, name: str) -> Producer:
-    """Has a record of an open transaction in the log."""
+def writing(broker: Broker, name: str, records: int) -> Producer:
+    """Has records of an open transaction in the log."""
     producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": broker.name(name)})
     producer.init_transactions()
     producer.begin_transaction()
-    producer.produce(broker.name("marketing"), b"{}", partition=0)
+    for _ in range(records):
+        producer.produce(broker.name("marketing"), b"{}", partition=0)
     assert producer.flush(10) == 0
     return producer
 
