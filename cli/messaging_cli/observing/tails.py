@@ -28,11 +28,12 @@ def read_tails(bootstrap: str, ranges: Mapping[Partition, tuple[int, int]]) -> d
         while unread and time.monotonic() < deadline:
             for message in consumer.consume(_MESSAGES, _POLL_SECONDS):
                 at, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
-                _, end = ranges[at]
-                if not message.error() and offset < end:
+                if at not in unread:
+                    continue
+                if not message.error() and offset < ranges[at][1]:
                     found[at].append(offset)
-                if _reached(message, offset) >= end:
-                    unread.discard(at)
+                if _reached(message, offset) >= ranges[at][1]:
+                    unread.remove(at)
     return {at: Tail(end, tuple(found[at])) for at, (_, end) in ranges.items() if at not in unread}
 
 
