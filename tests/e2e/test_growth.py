@@ -37,7 +37,7 @@ WRITTEN = "postpaid", "prepaid", "marketing", "authentication"
 READINGS = 9
 """Three billings of two topics each, and three sinks."""
 FACTOR = 2
-BACKLOG, AFTERWARDS = 450, 300
+BACKLOG, AFTERWARDS = 350, 300
 HEARD_SECONDS, GATE_SECONDS = 10.0, 60.0
 PROMISES = (
     Check.LOST,
@@ -76,14 +76,14 @@ def slow_sink(installed: Cluster, bed: BedState) -> Iterator[None]:
     number = [sink["name"] for sink in declared].index(SINK)
     in_flight, replicas = f"/spec/sinks/{number}/thirdParty/maxInFlight", f"/spec/sinks/{number}/replicas"
     behaviour = f"{bed.third_party_url}/behaviour"
-    httpx.post(behaviour, json={"path": f"/{SINK}", "delay": SLOW_SECONDS}).raise_for_status()
-    change(installed, {replicas: 2, in_flight: IN_FLIGHT})
     try:
+        httpx.post(behaviour, json={"path": f"/{SINK}", "delay": SLOW_SECONDS}).raise_for_status()
+        change(installed, {replicas: 2, in_flight: IN_FLIGHT})
         eventually(installed.is_ready, within=120)
         yield
     finally:
-        httpx.post(behaviour, json={}).raise_for_status()
         change(installed, {replicas: 1, in_flight: declared[number]["thirdParty"]["maxInFlight"]})
+        httpx.post(behaviour, json={}).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def grown(installed: Cluster, bootstrap: str, load: Load, before: dict[str, int]
     with load:
         load.await_accepted(BACKLOG)
         with taking_nothing(installed):
-            assert lags(installed, bootstrap)[SINK, SINK]
+            assert eventually(partial(lags, installed, bootstrap))[SINK, SINK]
             eventually(partial(nothing_waits, installed, bootstrap), within=60)
             grow(installed, before)
             for_seconds(HEARD_SECONDS)

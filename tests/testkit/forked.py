@@ -6,6 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.popen_forkserver import Popen
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 FORKING = multiprocessing.get_context("forkserver")
@@ -13,12 +17,29 @@ _PROCESSOR = "messaging_processors.__main__"
 _KINDS = [f"messaging_processors.{kind}.main" for kind in ("gateway", "messaging", "billing", "sink")]
 
 
+class ForkedProcess(ForkServerProcess):
+    """For threads. Whoever starts a process looks at all others, too, and an end can be read only once: of two threads
+    that look at the same time one would be told 255."""
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Popen:
+        return _Popen(process)
+
+
+class _Popen(Popen):
+    _looking = threading.Lock()
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        with self._looking:
+            return super().poll(flag)
+
+
 class Forked:
     """A processor, to be handled like a `subprocess.Popen`; what it says is appended to its log."""
 
     def __init__(self, log: Path, environment: dict[str, str]) -> None:
         FORKING.set_forkserver_preload([_PROCESSOR, *_KINDS])
-        self._process = FORKING.Process(target=run, args=(_PROCESSOR, log, environment))
+        self._process = ForkedProcess(target=run, args=(_PROCESSOR, log, environment))
         self._process.start()
 
     @property

@@ -2,7 +2,7 @@
 
 from multiprocessing.process import BaseProcess
 
-from testkit.forked import FORKING, run
+from testkit.forked import FORKING, ForkedProcess, run
 from testkit.processes import Slot
 
 _CRASHING = "testkit.crashing"
@@ -11,6 +11,6 @@ FORKING.set_forkserver_preload([_CRASHING])
 
 def launch(slot: Slot, module: str = _CRASHING, **environment: str) -> BaseProcess:
     """Starts one by the `main` of `module`; what it says is appended to its log. Who starts it ends it."""
-    process = FORKING.Process(target=run, args=(module, slot.log, slot.environment | environment))
+    process = ForkedProcess(target=run, args=(module, slot.log, slot.environment | environment))
     process.start()
     return process

@@ -100,12 +100,12 @@ class Gatherer:
         gaps: list[str] = []
         log = self._log(running, gaps)
         replicas = self._replicas(gaps)
-        topics = _unmeasured(running) if log is None else _measured(running, log)
+        topics = _unmeasured(running) if log is None else _measured(running, log, gaps)
         at, key, status = log.at if log else time.monotonic(), running.key, running.status
         return Snapshot(at, key.name, key.namespace, _ready(status), topics, _processors(status, replicas), tuple(gaps))
 
     def _log(self, running: Running, gaps: list[str]) -> Log | None:
-        """Groups are asked first: whatever is read meanwhile, none seems to be done that is not."""
+        """Groups are asked before the partitions' ends: none seems to be done with them that is not."""
         try:
             kafka = self._kafka(running.kafka)
             partitions = kafka.partitions(_names(running))
@@ -150,10 +150,13 @@ def _unmeasured(running: Running) -> tuple[Topic, ...]:
     return tuple(Topic(name, known.get(name, 0)) for name in _names(running))
 
 
-def _measured(running: Running, log: Log) -> tuple[Topic, ...]:
+def _measured(running: Running, log: Log, gaps: list[str]) -> tuple[Topic, ...]:
     readers = {topic: _groups(running, topic, log.committed) for topic in _names(running)}
-    known = replace(log, tails=read_tails(running.kafka, _ranges(log, readers)))
-    return tuple(_topic(name, groups, known) for name, groups in readers.items())
+    ranges = _ranges(log, readers)
+    tails = read_tails(running.kafka, ranges)
+    if unread := sorted({topic for topic, _ in ranges.keys() - tails.keys()}):
+        gaps.append(f"lag: {', '.join(unread)} not read to the end, so what transactions left there counts along")
+    return tuple(_topic(name, groups, replace(log, tails=tails)) for name, groups in readers.items())
 
 
 def _groups(running: Running, topic: str, committed: Committed) -> dict[str, str]:

@@ -57,8 +57,9 @@ class Log:
     tails: Mapping[Partition, Tail] = field(default_factory=dict)
 
     def position(self, group: str, partition: Partition) -> int:
-        """Where a group reads on: at the beginning, if it has not committed anything that is still there."""
-        return max(self.committed[group].get(partition, 0), self.starts[partition])
+        """Where a group reads on: at the beginning, if it has not committed an offset that is still there."""
+        at, start = self.committed[group].get(partition, 0), self.starts[partition]
+        return at if start <= at <= self.ends[partition] else start
 
 
 @dataclass(frozen=True)

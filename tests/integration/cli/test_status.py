@@ -111,6 +111,7 @@ def test_what_transactions_leave_for_nobody_is_no_lag(mtop: Mtop, local_run: Fak
     one.commit_transaction()
     other.commit_transaction()
     aborted.abort_transaction()
+    eventually(lambda: not broker.transaction_is_open("marketing"))
     commit(sink, broker.everything("marketing")[:1], broker)
     assert lag() == 1
     commit(sink, broker.everything("marketing"), broker)
