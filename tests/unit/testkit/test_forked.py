@@ -1,20 +1,23 @@
-"""Processes that several threads start and end."""
+"""Processes that several threads look at."""
 
-import os
-from collections import Counter
+import signal
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from testkit.forked import ForkedProcess
 from testkit.waiting import eventually
 
 
-def test_every_thread_is_told_how_its_process_ended() -> None:
-    def code() -> int | None:
-        process = ForkedProcess(target=partial(os._exit, 7))
+def test_every_thread_is_told_how_a_process_ended() -> None:
+    processes = [ForkedProcess(target=signal.pause) for _ in range(20)]
+    for process in processes:
         process.start()
-        eventually(lambda: process.exitcode is not None, every=0)
-        return process.exitcode
+
+    def all_ended() -> bool:
+        return None not in {process.exitcode for process in processes}
 
     with ThreadPoolExecutor(8) as threads:
-        assert Counter(threads.map(lambda _: code(), range(40))) == {7: 40}
+        looks = [threads.submit(eventually, all_ended, every=0) for _ in range(8)]
+        for process in processes:
+            process.kill()
+    assert all(look.result() for look in looks)
+    assert {process.exitcode for process in processes} == {-signal.SIGKILL}
