@@ -34,8 +34,7 @@ def test_the_resource_says_what_it_became(cluster: Cluster) -> None:
     assert cluster.deployments() == DEPLOYMENTS
     resource = cluster.get("mtop", TOPOLOGY)
     assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
-    actual = {topic["name"]: topic["partitions"] for topic in resource["status"]["topics"]}
-    assert actual.items() >= PARTITIONS.items()
+    assert cluster.partitions().items() >= PARTITIONS.items()
 
 
 def test_at_rest_the_operator_writes_nothing(bed: BedState) -> None:
@@ -66,12 +65,7 @@ def roll(cluster: Cluster, deployment: str) -> None:
 def grow_postpaid(cluster: Cluster) -> None:
     position = list(PARTITIONS).index("postpaid")
     cluster.patch_topology([{"op": "replace", "path": f"/spec/topics/{position}/partitions", "value": 12}])
-    eventually(lambda: partitions(cluster, "postpaid") == 12, within=30)
-
-
-def partitions(cluster: Cluster, topic: str) -> int:
-    status = cluster.get("mtop", TOPOLOGY)["status"]["topics"]
-    return next(int(entry["partitions"]) for entry in status if entry["name"] == topic)
+    eventually(lambda: cluster.partitions()["postpaid"] == 12, within=30)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ A third party is slow meanwhile, so that records wait for a sink of two pods, wh
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,12 @@ from messaging_cli.kafka import Offsets
 from messaging_cli.local.third_party import Record
 from messaging_cli.traffic import new_run
 from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
+from testkit.faults import declared_at, entry_path, without
 from testkit.traffic import API_KEY, TENANT
 from testkit.waiting import eventually, for_seconds
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("grown")]
 
-GATE = "/spec/messaging/replicas"
 SINK, SLOW_SECONDS, IN_FLIGHT = "authentication", 1.0, 4
 """Of each of two pods: less than half of what the load sends there."""
 WRITTEN = "postpaid", "prepaid", "marketing", "authentication"
@@ -67,14 +67,14 @@ def load(bed: BedState, journal: Journal) -> Load:
 def before(installed: Cluster) -> dict[str, int]:
     """The partitions of every topic."""
     eventually(installed.is_ready, within=180)
-    return partitions(installed)
+    return installed.partitions()
 
 
 @pytest.fixture(scope="module")
 def slow_sink(installed: Cluster, bed: BedState) -> Iterator[None]:
-    declared = installed.get("mtop", TOPOLOGY)["spec"]["sinks"]
-    number = [sink["name"] for sink in declared].index(SINK)
-    in_flight, replicas = f"/spec/sinks/{number}/thirdParty/maxInFlight", f"/spec/sinks/{number}/replicas"
+    sink = entry_path(installed, SINK)
+    in_flight, replicas = f"{sink}/thirdParty/maxInFlight", f"{sink}/replicas"
+    declared = declared_at(installed, in_flight)
     behaviour = f"{bed.third_party_url}/behaviour"
     try:
         httpx.post(behaviour, json={"path": f"/{SINK}", "delay": SLOW_SECONDS}).raise_for_status()
@@ -82,7 +82,7 @@ def slow_sink(installed: Cluster, bed: BedState) -> Iterator[None]:
         eventually(installed.is_ready, within=120)
         yield
     finally:
-        change(installed, {replicas: 1, in_flight: declared[number]["thirdParty"]["maxInFlight"]})
+        change(installed, {replicas: 1, in_flight: declared})
         httpx.post(behaviour, json={}).raise_for_status()
 
 
@@ -91,7 +91,7 @@ def grown(installed: Cluster, bootstrap: str, load: Load, before: dict[str, int]
     """Everything has grown and come to rest again."""
     with load:
         load.await_accepted(BACKLOG)
-        with taking_nothing(installed):
+        with without(installed, MESSAGING_NAME):
             assert eventually(partial(lags, installed, bootstrap))[SINK, SINK]
             eventually(partial(nothing_waits, installed, bootstrap), within=60)
             grow(installed, before)
@@ -100,38 +100,17 @@ def grown(installed: Cluster, bootstrap: str, load: Load, before: dict[str, int]
     eventually(partial(nothing_waits, installed, bootstrap), within=120)
 
 
-@contextmanager
-def taking_nothing(cluster: Cluster) -> Iterator[None]:
-    replicas = cluster.get("mtop", TOPOLOGY)["spec"]["messaging"]["replicas"]
-    change(cluster, {GATE: 0})
-    try:
-        eventually(partial(has_no_pods, cluster), within=60)
-        yield
-    finally:
-        change(cluster, {GATE: replicas})
-
-
 def grow(cluster: Cluster, before: Mapping[str, int]) -> None:
     """All topics that are declared."""
     declared = cluster.get("mtop", TOPOLOGY)["spec"]["topics"]
     wanted = {topic["name"]: FACTOR * before[topic["name"]] for topic in declared}
     change(cluster, {f"/spec/topics/{number}/partitions": more for number, more in enumerate(wanted.values())})
-    eventually(lambda: partitions(cluster).items() >= wanted.items())
+    eventually(lambda: cluster.partitions().items() >= wanted.items())
 
 
 def change(cluster: Cluster, values: Mapping[str, int]) -> None:
     """All at once."""
     cluster.patch_topology([{"op": "add", "path": path, "value": value} for path, value in values.items()])
-
-
-def partitions(cluster: Cluster) -> dict[str, int]:
-    """By topic, as the resource's status tells them."""
-    return {topic["name"]: topic["partitions"] for topic in cluster.get("mtop", TOPOLOGY)["status"]["topics"]}
-
-
-def has_no_pods(cluster: Cluster) -> bool:
-    """Of be-messaging; not even one that is going."""
-    return not cluster.items("pod", f"app.kubernetes.io/instance={TOPOLOGY},app.kubernetes.io/name={MESSAGING_NAME}")
 
 
 def nothing_waits(cluster: Cluster, bootstrap: str) -> bool:

@@ -3,16 +3,14 @@
 The last test deletes the topology.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME
 from testkit.arrivals import Arrivals, Lag
 from testkit.cluster import DEPLOYMENTS, NAMESPACE, TOPOLOGY, Cluster
-from testkit.faults import stopped
+from testkit.faults import declared_at, entry_path, stopped, without
 from testkit.traffic import DOMAINS, Gateway
 from testkit.waiting import eventually
 
@@ -27,40 +25,6 @@ HOPS = {
     "authentication": "authentication",
     "agent-flow": "agent-flow",
 }
-
-
-def entry_path(cluster: Cluster, name: str) -> str:
-    """Where the resource declares a processor."""
-    if name in (GATEWAY_NAME, MESSAGING_NAME):
-        return "/spec/gateway" if name == GATEWAY_NAME else "/spec/messaging"
-    kind = "billing" if name.startswith("billing-") else "sinks"
-    entries = cluster.get("mtop", TOPOLOGY)["spec"][kind]
-    return f"/spec/{kind}/{[entry['name'] for entry in entries].index(name)}"
-
-
-def declared_at(cluster: Cluster, path: str) -> Any:  # noqa: ANN401  JSON
-    """What the resource declares there."""
-    found: Any = cluster.get("mtop", TOPOLOGY)
-    for step in path.strip("/").split("/"):
-        found = found[int(step) if isinstance(found, list) else step]
-    return found
-
-
-@contextmanager
-def without(cluster: Cluster, name: str) -> Iterator[None]:
-    """The processor is declared with no replicas for a while, and then as it was."""
-    path = entry_path(cluster, name)
-    declared = declared_at(cluster, path)
-    cluster.patch_topology([{"op": "add", "path": f"{path}/replicas", "value": 0}])
-    try:
-        eventually(lambda: name not in pods_by_processor(cluster), within=60)
-        yield
-    finally:
-        cluster.patch_topology([{"op": "replace", "path": path, "value": declared}])
-
-
-def pods_by_processor(cluster: Cluster) -> set[str]:
-    return {item["metadata"]["labels"].get("app.kubernetes.io/name", "") for item in cluster.items("pod")}
 
 
 def accepted(gateway: Gateway, domain: str) -> str:

@@ -90,6 +90,10 @@ class Cluster:
         """The names of those that belong to the example topology."""
         return {item["metadata"]["name"] for item in self.items("deployment")} & DEPLOYMENTS
 
+    def partitions(self) -> dict[str, int]:
+        """Of every topic of the example topology, as its status tells them."""
+        return {topic["name"]: topic["partitions"] for topic in self.get("mtop", TOPOLOGY)["status"]["topics"]}
+
     def pods(self) -> dict[str, set[str]]:
         """The pods of every processor of the example topology but those that are going."""
         found: dict[str, set[str]] = {name: set() for name in DEPLOYMENTS}

@@ -4,7 +4,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from messaging_api.topology import GATEWAY_NAME, MESSAGING_NAME
 from testkit.arrivals import Lag
 from testkit.cluster import NAMESPACE, TOPOLOGY, Cluster
 from testkit.topics import Topics
@@ -56,6 +58,40 @@ def stopped(cluster: Cluster, service: str) -> Iterator[None]:
         yield
     finally:
         pod.signal("CONT")
+
+
+def entry_path(cluster: Cluster, name: str) -> str:
+    """Where the resource declares a processor."""
+    if name in (GATEWAY_NAME, MESSAGING_NAME):
+        return "/spec/gateway" if name == GATEWAY_NAME else "/spec/messaging"
+    kind = "billing" if name.startswith("billing-") else "sinks"
+    entries = cluster.get("mtop", TOPOLOGY)["spec"][kind]
+    return f"/spec/{kind}/{[entry['name'] for entry in entries].index(name)}"
+
+
+def declared_at(cluster: Cluster, path: str) -> Any:  # noqa: ANN401  JSON
+    """What the resource declares there."""
+    found: Any = cluster.get("mtop", TOPOLOGY)
+    for step in path.strip("/").split("/"):
+        found = found[int(step) if isinstance(found, list) else step]
+    return found
+
+
+@contextmanager
+def without(cluster: Cluster, name: str) -> Iterator[None]:
+    """The processor is declared with no replicas for a while, and then as it was."""
+    path = entry_path(cluster, name)
+    declared = declared_at(cluster, path)
+    cluster.patch_topology([{"op": "add", "path": f"{path}/replicas", "value": 0}])
+    try:
+        eventually(lambda: name not in pods_by_processor(cluster), within=60)
+        yield
+    finally:
+        cluster.patch_topology([{"op": "replace", "path": path, "value": declared}])
+
+
+def pods_by_processor(cluster: Cluster) -> set[str]:
+    return {item["metadata"]["labels"].get("app.kubernetes.io/name", "") for item in cluster.items("pod")}
 
 
 def kill_inside_a_transaction(cluster: Cluster, topics: Topics, lag: Lag, processor: str, output: str) -> None:

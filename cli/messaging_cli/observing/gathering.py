@@ -156,7 +156,8 @@ def _measured(running: Running, log: Log, gaps: list[str]) -> tuple[Topic, ...]:
     tails = read_tails(running.kafka, ranges)
     if unread := sorted({topic for topic, _ in ranges.keys() - tails.keys()}):
         gaps.append(f"lag: {', '.join(unread)} not read to the end, so what transactions left there counts along")
-    return tuple(_topic(name, groups, replace(log, tails=tails)) for name, groups in readers.items())
+    known = replace(log, tails=tails)
+    return tuple(_topic(name, groups, known) for name, groups in readers.items())
 
 
 def _groups(running: Running, topic: str, committed: Committed) -> dict[str, str]:
