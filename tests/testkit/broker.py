@@ -36,6 +36,15 @@ class Seen:
         return dict(self.headers)[name].decode()  # type: ignore[union-attr]
 
 
+def admin_client(bootstrap: str) -> AdminClient:
+    """Soon asks again who the controller is.
+
+    A broker that was silent for longer than its session is fenced until its next heartbeat, and then names no
+    controller. A client that has asked just then (librdkafka 2.16) looks again after five minutes.
+    """
+    return AdminClient({"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 1000})
+
+
 class Broker:
     """One Kafka and the topics of one test; the broker is shared, so every name gets a prefix of its own."""
 
@@ -51,13 +60,13 @@ class Broker:
         return f"{self.prefix}{name}"
 
     def make_topics(self, partitions: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = admin_client(self.bootstrap)
         wanted = [NewTopic(self.name(name), count, 1, config=dict(config or {})) for name, count in partitions.items()]
         for made in admin.create_topics(wanted).values():
             made.result(30)
 
     def grow(self, topic: str, partitions: int) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = admin_client(self.bootstrap)
         for grown in admin.create_partitions([NewPartitions(self.name(topic), partitions)]).values():
             grown.result(30)
 
@@ -67,7 +76,7 @@ class Broker:
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, self.name(topic), incremental_configs=changes)
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = admin_client(self.bootstrap)
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(30)
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_api.topology import BillingType
 from testkit.accounts import migrate
+from testkit.broker import admin_client
 from testkit.posting import Caller
 from testkit.processes import Processor, running
 
@@ -26,7 +27,7 @@ def stores(postgres_url: str, redis_url: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def messaging_config(kafka_bootstrap: str) -> MessagingConfig:
     """For topics that exist."""
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin = admin_client(kafka_bootstrap)
     for created in admin.create_topics([NewTopic(topic, 3, 1) for topic in TOPICS]).values():
         created.result(30)
     return MessagingConfig(
