@@ -11,31 +11,33 @@ where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
 own, or Kafka has lost sight of it. Whoever knows how may end that (`on_hidden`, under the membership of `nobody`).
-A client that is stranded (`connection`) is replaced by another member of the group; what was ours is lost.
+A client that is stranded (`connection`), or has stopped reading a partition (`stalls`), is replaced by another member
+of the group; what was ours is lost.
 """
 
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from operator import methodcaller
-from typing import cast
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, Connection, Statistics, group_settings
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.positions import partitions_of, positions_of, targets
-from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
+from messaging_processors.runtime.positions import partitions_of, positions_of, record_of, targets
+from messaging_processors.runtime.records import Position, Record
 from messaging_processors.runtime.stable_offsets import StableOffsets
+from messaging_processors.runtime.stalls import Stalls
 
 _ASK_SECONDS = 0.5
 """The client asks again and again until then: a member that is alive has written its transaction's end by then."""
 _ASK_AGAIN_SECONDS = 0.3
+_SEEKS = 50
+"""A client that could not seek so often, over a quarter of a minute, has lost the order to start a partition."""
 _COMMIT_AGAIN_SECONDS = 2.0
 _GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
-_ask_headers = methodcaller("headers")
 _log = structlog.get_logger()
 
 
@@ -72,6 +74,7 @@ class Reader:
         self._topics = topics
         self._settings = connection.settings() | group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = self._new_consumer()
+        self._asking = Consumer(self._settings, logger=LIBRARY_LOG)  # the other's questions wait behind its fetches
 
     @property
     def assigned(self) -> frozenset[Position]:
@@ -95,6 +98,7 @@ class Reader:
     def read(self, limit: int, seconds: float) -> Batch:
         """Up to `limit` records; waits up to `seconds` for them."""
         self._find_way()
+        self._leave_stalled()
         self._lost_meanwhile.clear()
         records = self._consume(limit, seconds)
         found = {record.position for record in records}
@@ -146,17 +150,20 @@ class Reader:
         while self._uncommitted and time.monotonic() < deadline:
             self.idle(0.1)
         self._consumer.close()
+        self._asking.close()
 
     def _new_consumer(self) -> Consumer:
         consumer = Consumer(self._settings | self._connection.watched(self._look), logger=LIBRARY_LOG)
         # Before it can have joined; else nobody's membership would be ours, and all that it reads would be doubtful.
         self._group = self.nobody = consumer.consumer_group_metadata()
+        self._stalls = Stalls()
+        self._failed_seeks = 0
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
-    def _replace_consumer(self) -> None:
+    def _replace_consumer(self, why: str) -> None:
         """The old one is not closed, which may last for ever; it ends with its last reference, in a thread's hands."""
-        _log.warning("no broker was connected for long, another client tries")
+        _log.warning(f"{why}, another client tries")
         self._lose(self._consumer, partitions_of(self._assigned))
         end = threading.Thread(target=lambda _: None, args=(self._consumer,), name="end of a client", daemon=True)
         self._consumer = self._new_consumer()
@@ -175,16 +182,29 @@ class Reader:
 
     def _look(self, statistics: Statistics) -> None:
         self._stable_offsets.look(statistics, self._assigned, self._paused)
+        self._stalls.look(statistics, self._assigned - self._paused)
+
+    def _leave_stalled(self) -> None:
+        stalled = None if self._connection.is_away() else self._stalls.find(self._end)
+        if stalled:
+            self._replace_consumer(f"{stalled[0]}[{stalled[1]}] was not read for long, though Kafka has more of it")
+
+    def _end(self, position: Position) -> int:
+        """Behind the last record that can be read, as Kafka says; -1 if it doesn't."""
+        self._asking.poll(0)  # what the client has to say goes where that of the other one goes
+        with suppress(KafkaException):
+            return self._asking.get_watermark_offsets(TopicPartition(*position), _ASK_SECONDS, cached=False)[1]
+        return -1
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._connection.needs_another_client():
-            self._replace_consumer()
+            self._replace_consumer("no broker was connected for long")
         if self._uncommitted and time.monotonic() >= self._commit_again_at:
             self.commit({})
         messages = self._consumer.consume(limit, seconds)
         for error in filter(None, (message.error() for message in messages)):
             self._complain(error)
-        return [_record(message) for message in messages if not message.error()]
+        return [record_of(message) for message in messages if not message.error()]
 
     def _complain(self, error: KafkaError) -> None:
         if error.fatal():
@@ -201,17 +221,15 @@ class Reader:
         if not self._astray or time.monotonic() < self._ask_at:
             return
         try:
-            self._seek(self._committed(self._astray))
-            self._connection.answered()
-        except (Away, KafkaException) as error:
+            places = self._committed(self._astray)
+        except Away as error:
             _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
             if not self._connection.is_away():
                 self._on_hidden(frozenset(self._astray), self.nobody)
             self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
             return
-        if not self._held:
-            self._resume(self._astray)
-        self._astray.clear()
+        self._connection.answered()
+        self._set_out([place for place in places if self._sought(place)])
 
     def _committed(self, positions: Collection[Position]) -> list[TopicPartition]:
         try:
@@ -222,11 +240,27 @@ class Reader:
             raise Away(KAFKA, str(hidden))
         return places
 
-    def _seek(self, committed: list[TopicPartition]) -> None:
-        for place in committed:
-            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
-            _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
+    def _sought(self, place: TopicPartition) -> bool:
+        """Whether the client reads on from there; it does not before it has started the partition."""
+        offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+        try:
             self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
+        except KafkaException as error:
+            _log.info("not rewound yet", topic=place.topic, partition=place.partition, error=str(error))
+            return False
+        _log.info("rewound", topic=place.topic, partition=place.partition, offset=offset)
+        return True
+
+    def _set_out(self, found: list[TopicPartition]) -> None:
+        """These are astray no longer; the others are tried again for a while."""
+        self._astray -= positions_of(found)
+        if not self._held:
+            self._resume(positions_of(found))
+        self._failed_seeks = self._failed_seeks + 1 if self._astray else 0
+        self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS * bool(self._astray)
+        if self._failed_seeks > _SEEKS:
+            topic, partition = min(self._astray)
+            self._replace_consumer(f"{topic}[{partition}] could not be rewound for long")
 
     def _pause(self, positions: set[Position]) -> None:
         """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
@@ -263,28 +297,3 @@ class Reader:
 def group_changed(error: KafkaError) -> bool:
     """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
     return error.code() in _GROUP_CHANGED
-
-
-def _record(message: Message) -> Record:
-    _, timestamp = message.timestamp()
-    return Record(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        key=message.key(),
-        value=message.value(),
-        headers=_headers(message),
-        timestamp_ms=timestamp,
-    )
-
-
-def _headers(message: Message) -> Headers:
-    """Where the name of one is no UTF-8 the client cannot hand out any.
-
-    It then returns with an error set, which the interpreter may overlook in a plain call and raise anywhere later;
-    `methodcaller` always looks.
-    """
-    try:
-        return cast(Headers, tuple(_ask_headers(message) or ()))
-    except SystemError:
-        return UNREADABLE_HEADERS

@@ -1,10 +1,14 @@
-"""Partitions of topics, between our own terms and the client's; reading and writing use it."""
+"""Partitions and records, between our own terms and the client's; reading and writing use it."""
 
 from collections.abc import Iterable, Mapping
+from operator import methodcaller
+from typing import cast
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Message, TopicPartition
 
-from messaging_processors.runtime.records import Position
+from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
+
+_ask_headers = methodcaller("headers")
 
 
 def targets(offsets: Mapping[Position, int]) -> list[TopicPartition]:
@@ -20,3 +24,29 @@ def partitions_of(positions: Iterable[Position]) -> list[TopicPartition]:
 def positions_of(partitions: Iterable[TopicPartition]) -> set[Position]:
     """As the client has them."""
     return {(place.topic, place.partition) for place in partitions}
+
+
+def record_of(message: Message) -> Record:
+    """As it was read."""
+    _, timestamp = message.timestamp()
+    return Record(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=_headers(message),
+        timestamp_ms=timestamp,
+    )
+
+
+def _headers(message: Message) -> Headers:
+    """Where the name of one is no UTF-8 the client cannot hand out any.
+
+    It then returns with an error set, which the interpreter may overlook in a plain call and raise anywhere later;
+    `methodcaller` always looks.
+    """
+    try:
+        return cast(Headers, tuple(_ask_headers(message) or ()))
+    except SystemError:
+        return UNREADABLE_HEADERS

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, Producer
+from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from messaging_cli.local.process import Service
-from messaging_processors.runtime import connection, kafka
+from messaging_processors.runtime import connection, kafka, stalls
 from messaging_processors.runtime.connection import Connection
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
-from messaging_processors.runtime.records import Record
+from messaging_processors.runtime.records import Position, Record
 from messaging_processors.runtime.stable_offsets import LATE_SECONDS
 from messaging_processors.runtime.writing import TRANSACTION_MS, NotCommitted, TransactionalWriter
 from testkit.broker import Broker
@@ -172,6 +172,52 @@ def test_a_reader_whose_client_is_given_up_reads_on_from_where_the_group_is(
         assert reader.assigned == mine
 
 
+def never_resumed(reader: Reader, position: Position) -> str:
+    reader._consumer.pause([TopicPartition(*position)])
+    return "was not read for long, though Kafka has more of it"
+
+
+def never_started(reader: Reader, position: Position) -> str:
+    reader._consumer.incremental_unassign([TopicPartition(*position)])
+    reader.rewind(reader.assigned)
+    return "could not be rewound for long"
+
+
+@pytest.mark.parametrize("thrown_away", [never_resumed, never_started])
+def test_a_client_that_has_stopped_reading_a_partition_is_given_up_for_another(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, thrown_away: Callable[[Reader, Position], str]
+) -> None:
+    """As if it had thrown that order away; the other partition is read all the while."""
+    monkeypatch.setattr(stalls, "STALL_SECONDS", 2.0)
+    topic = broker.name("input")
+    with a_reader(broker) as reader, capture_logs() as logs:
+        read(reader, put(broker, range(10)))
+        reader.commit(dict.fromkeys(reader.assigned, 5))
+        turn_until(lambda: broker.done(broker.name("group"), ["input"]) == 10, lambda: reader.idle(0.1))
+        why = f"{topic}[1] {thrown_away(reader, (topic, 1))}, another client tries"
+        more = put(broker, range(10, 20))
+        found: list[Record] = []
+        turn_until(lambda: len(found) == 5, reading(reader, found))
+        assert "another client" not in str(logs)
+        turn_until(lambda: {record.value for record in found} == more, reading(reader, found))
+    assert [line["event"] for line in logs if "another client" in line["event"]] == [why]
+
+
+def test_a_client_that_has_nothing_to_read_or_is_held_is_kept(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stalls, "STALL_SECONDS", 1.0)
+    with a_reader(broker) as reader, capture_logs() as logs:
+        read(reader, put(broker, range(10)))
+        for _ in range(50):
+            assert not reader.read(500, 0.1).records
+        reader.hold()
+        more = put(broker, range(10, 20))
+        for _ in range(50):
+            reader.idle(0.1)
+        reader.release()
+        read(reader, more)
+    assert "another client" not in str(logs)
+
+
 def test_kafka_is_soon_back_for_a_pod_that_has_nothing_to_do(broker: Broker) -> None:
     """Sooner than what failed would have been tried again, if there were anything to try."""
     clock = Clock()
@@ -198,11 +244,11 @@ def test_what_cannot_be_released_is_named(broker: Broker) -> None:
     member.close()
 
 
-def begin(broker: Broker) -> Producer:
+def begin(broker: Broker, timeout_ms: int) -> Producer:
     """A transaction of somebody else's, with one record on the first partition."""
-    name, timeout = broker.name("dangling"), TRANSACTION_MS
+    name = broker.name("dangling")
     producer = Producer(
-        {"bootstrap.servers": broker.bootstrap, "transactional.id": name, "transaction.timeout.ms": timeout}
+        {"bootstrap.servers": broker.bootstrap, "transactional.id": name, "transaction.timeout.ms": timeout_ms}
     )
     producer.init_transactions(10)
     producer.begin_transaction()
@@ -223,7 +269,7 @@ def test_what_an_open_transaction_keeps_from_being_read_is_counted(broker: Broke
     first = put(broker, range(10))
     with a_reader(broker) as reader:
         read(reader, first)
-        dangling = begin(broker)
+        dangling = begin(broker, timeout_ms=60_000)
         put(broker, range(10, 20))
         found: list[Record] = []
         turn_until(lambda: (blocked(), len(found)) == (6, 5), reading(reader, found))
@@ -239,7 +285,7 @@ def test_a_transaction_that_nobody_ends_is_late_before_kafka_ends_it(broker: Bro
     before = late()
     with a_reader(broker) as reader:
         read(reader, put(broker, range(10)))
-        begin(broker)
+        begin(broker, TRANSACTION_MS)
         put(broker, range(10, 20))
         found: list[Record] = []
         turn_until(lambda: len(found) == 10, reading(reader, found), within=KAFKAS_SECONDS)
