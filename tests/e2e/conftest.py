@@ -1,7 +1,7 @@
 """The cluster of the test bed through pytest-kind's fixture, the operator from its chart, the example topology."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.kubeconfig = bed.kubeconfig
     config.option.kind_bin = bed.kind
     config.option.kind_kubectl_bin = bed.kubectl
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The first failure tells what the pods said: they are gone when somebody looks."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and cluster and not item.session.testsfailed:
+        report.sections.append(("what the pods said last", cluster.said()))
+    return report
 
 
 @pytest.fixture(scope="session")

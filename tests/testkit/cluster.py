@@ -86,6 +86,13 @@ class Cluster:
         items: list[dict[str, Any]] = json.loads(output)["items"]
         return items
 
+    def said(self) -> str:
+        """The last lines of the example's pods, each after the name of its pod."""
+        selector = f"app.kubernetes.io/instance={TOPOLOGY}"
+        how = ("--prefix", "--tail=12", "--max-log-requests=50")
+        done = self._run(self.kubectl_path, "logs", "-n", NAMESPACE, "-l", selector, *how)
+        return done.stdout + done.stderr
+
     def deployments(self) -> set[str]:
         """The names of those that belong to the example topology."""
         return {item["metadata"]["name"] for item in self.items("deployment")} & DEPLOYMENTS
