@@ -12,8 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from messaging_api.money import amount, micros
 from messaging_api.topology import BillingType
 from messaging_processors.runtime import database, migrating
+from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.schema import accounts, ledger_entries, tenants
 from testkit.samples import TENANT
+from testkit.waiting import eventually, must_answer
 
 
 @contextmanager
@@ -90,7 +92,13 @@ class Accounts:
 
 
 def migrate(database_url: str) -> None:
-    """Makes the tables."""
+    """Makes the tables; asks a slow database again, as the processors do."""
     engine = database.connect(database_url)
-    migrating.ensure_schema(engine)
+    eventually(lambda: _is_migrated(engine))
     engine.dispose()
+
+
+@must_answer(Away)
+def _is_migrated(engine: sa.Engine) -> bool:
+    migrating.ensure_schema(engine)
+    return True

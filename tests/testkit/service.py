@@ -20,6 +20,7 @@ class Service(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, port: int, pods: Sequence[Processor]) -> None:
         super().__init__(("127.0.0.1", port), _Talk)

@@ -14,9 +14,11 @@ from messaging_api.tariff import Tariff
 from messaging_api.topology import BillingType
 from messaging_processors.billing.handling import handle
 from messaging_processors.billing.rating import Rates
+from messaging_processors.runtime.dead_letter_rate import DeadLetterRate
 from testkit.accounts import Accounts
 from testkit.broker import Broker
 from testkit.charging import INPUTS, charged, errors, put, told
+from testkit.clocks import Clock
 from testkit.loops import BillingPod, billing_pods, turn_until
 from testkit.samples import DOMAINS, a_billing_config, an_accepted_message
 
@@ -187,6 +189,7 @@ def test_a_bad_deploy_does_not_empty_a_topic_into_the_dead_letters(
     put(broker, [good], partition=0)
     config = a_config(broker)
     with billing_pods(config, database_url=accounts.database_url) as (pod,):
+        pod.billing.rate = DeadLetterRate(Clock())
         turn_until(lambda: "dead-letter-rate" in pod.health.readiness().away, pod.step)
         for _ in range(5):
             pod.step()

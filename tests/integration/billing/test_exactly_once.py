@@ -39,7 +39,6 @@ def lead_every_partition_with_poison(broker: Broker) -> int:
     return len(INPUTS) * 2
 
 
-@pytest.mark.timeout(90)
 def test_killed_inside_a_transaction_it_charges_each_message_once(
     broker: Broker, config: BillingConfig, database_url: str, accounts: Accounts, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from testkit.loops import billing_pods, turn_until
 from testkit.samples import a_billing_config
 from testkit.waiting import eventually
 
+pytestmark = pytest.mark.timeout(300)
 NEVER = "likely deleted already and hence can be skipped"
 TRANSACTIONS, OFFSETS = "__transaction_state", "__consumer_offsets"
 PARTITIONS = 5
@@ -170,7 +171,6 @@ def test_offsets_are_not_hidden_for_ever(brokers: tuple[Service, Service], datab
     assert len(Accounts(database_url).ledger()) == len(ids)
 
 
-@pytest.mark.timeout(300)
 def test_an_output_that_hides_its_records_can_be_mended(
     brokers: tuple[Service, Service], database_url: str, accounts: Accounts
 ) -> None:
@@ -184,7 +184,7 @@ def test_an_output_that_hides_its_records_can_be_mended(
     ids = feed(broker, 100)
     with billing_pods(config, name="pod-0", database_url=database_url) as (pod,):
         pod.billing.writer = cast(TransactionalWriter, UnluckyWriter(brokers, broker, f"{group}.pod-0"))
-        turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)
+        turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step, within=200)
     ids += feed(broker, 100)
     with billing_pods(config, name="pod-1", database_url=database_url) as (pod,):
         turn_until(lambda: broker.done(group, INPUTS) == len(ids), pod.step)

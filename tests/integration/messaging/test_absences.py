@@ -93,6 +93,7 @@ def test_while_kafka_is_away_nothing_is_accepted_and_nothing_refused_is_written(
 def test_without_its_database_it_refuses_what_it_cannot_know_and_heals(pod: Processor, postgres: Service) -> None:
     caller = Caller(pod.url)
     account = caller.new_account("Postpaid")
+    assert caller.post(account).status_code == 202
     postgres.kill()
     try:
         eventually(lambda: "database" in pod.readiness().away, within=15)

@@ -13,7 +13,7 @@ from messaging_processors.runtime.records import Outgoing
 from messaging_processors.runtime.writing import NotCommitted, TransactionalWriter
 from testkit.broker import Broker
 from testkit.kafka_proxy import Action, Api, Direction, KafkaProxy, Rule
-from testkit.waiting import eventually
+from testkit.waiting import eventually, must_answer
 
 REFUSED = (KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
 
@@ -28,6 +28,7 @@ class World:
         self._group = self.broker.name("group")
         self.broker.reset(self._group, ["in"])  # as of members of a group: its coordinator is there before them
         self.writer = TransactionalWriter(Connection(proxy.address, Health()), self.broker.name("writer"))
+        eventually(must_answer(NotCommitted)(self.writer.prepare))  # the first of all waits for Kafka's own topic
         self._member = Consumer({"bootstrap.servers": kafka.address, "group.id": self._group})
 
     def write(self, value: bytes, offset: int) -> None:

@@ -1,20 +1,19 @@
 """The schema on a real PostgreSQL: made once, whoever comes first; newer ones are used or refused, never touched."""
 
 import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from messaging_processors.runtime import database, migrations
+from messaging_processors.runtime import migrations
 from messaging_processors.runtime.errors import Away, SchemaTooNew
 from messaging_processors.runtime.migrating import ensure_schema
 from messaging_processors.runtime.schema import metadata
-from testkit.accounts import Accounts
+from testkit.accounts import Accounts, migrate
 from testkit.processes import running
 from testkit.samples import a_billing_config
 
@@ -88,20 +87,13 @@ def declared(column: "sa.Column[object]") -> tuple[str, bool | None, bool]:
     return kind, column.nullable, column.primary_key
 
 
-def test_of_many_that_start_at_once_one_migrates(database_url: str) -> None:
+def test_of_many_that_start_at_once_one_migrates(database_url: str, engine: sa.Engine) -> None:
     """Threads of one process and other processes."""
-    call = (
-        "import sys; from messaging_processors.runtime import database, migrating;"
-        " migrating.ensure_schema(database.connect(sys.argv[1]))"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", call, database_url]) for _ in range(3)]
-    engines = [database.connect(database_url) for _ in range(4)]
-    with ThreadPoolExecutor(len(engines)) as threads:
-        list(threads.map(ensure_schema, engines))
-    assert [process.wait(60) for process in processes] == [0] * len(processes)
-    assert version(engines[0]) == "1.1"
-    for engine in engines:
-        engine.dispose()
+    with ProcessPoolExecutor(3, get_context("spawn")) as processes, ThreadPoolExecutor(4) as threads:
+        migrating = [processes.submit(migrate, database_url) for _ in range(3)]
+        migrating += [threads.submit(migrate, database_url) for _ in range(4)]
+    assert [one.exception() for one in migrating] == [None] * 7
+    assert version(engine) == "1.1"
 
 
 def test_after_an_expansion_older_processors_go_on(database_url: str, engine: sa.Engine, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_it_says_what_is_away_although_nothing_flows(
 def test_it_ends_in_order_when_it_is_told_to(sink: Processor) -> None:
     metrics = urlopen(f"{sink.health_url}/metrics", timeout=5).read().decode()
     assert "messaging_records_consumed_total" in metrics
+    eventually(lambda: "partitions gained" in sink.log.read_text())
     sink.process.terminate()
     assert sink.process.wait(10) == 0
     logged = [json.loads(line) for line in sink.log.read_text().splitlines()]
