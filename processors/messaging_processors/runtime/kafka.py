@@ -11,10 +11,11 @@ where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
 own, or Kafka has lost sight of it. Whoever knows how may end that (`on_hidden`, under the membership of `nobody`).
-A client that is stranded (`connection`), or has stopped reading a partition (`stalls`), is replaced by another member
-of the group; what was ours is lost.
+A client that is stranded (`connection`), has stopped reading a partition (`stalls`) or never starts one, or hears no
+more of the group, is replaced by another member; what was ours is lost.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,7 +27,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, Connection, Statistics, group_settings
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.positions import partitions_of, positions_of, record_of, targets
+from messaging_processors.runtime.positions import group_changed, partitions_of, positions_of, record_of, targets
 from messaging_processors.runtime.records import Position, Record
 from messaging_processors.runtime.stable_offsets import StableOffsets
 from messaging_processors.runtime.stalls import Stalls
@@ -34,10 +35,9 @@ from messaging_processors.runtime.stalls import Stalls
 _ASK_SECONDS = 0.5
 """The client asks again and again until then: a member that is alive has written its transaction's end by then."""
 _ASK_AGAIN_SECONDS = 0.3
-_SEEKS = 50
-"""A client that could not seek so often, over a quarter of a minute, has lost the order to start a partition."""
+_SEEKS = 50  # in vain, over a quarter of a minute: the client has lost the order to start a partition
+_SETTLE_SECONDS = 90.0  # a group tells all its members of a change, and be it that they have nothing
 _COMMIT_AGAIN_SECONDS = 2.0
-_GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _log = structlog.get_logger()
 
 
@@ -158,6 +158,7 @@ class Reader:
         self._group = self.nobody = consumer.consumer_group_metadata()
         self._stalls = Stalls()
         self._failed_seeks = 0
+        self._unsettled_since = time.monotonic()
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
@@ -182,19 +183,20 @@ class Reader:
 
     def _look(self, statistics: Statistics) -> None:
         self._stable_offsets.look(statistics, self._assigned, self._paused)
-        self._stalls.look(statistics, self._assigned - self._paused)
+        self._stalls.look(statistics, set() if self._connection.is_away() else self._assigned - self._paused)
+        self._asking.poll(0)  # its words go where those of the other one go
 
     def _leave_stalled(self) -> None:
-        stalled = None if self._connection.is_away() else self._stalls.find(self._end)
-        if stalled:
+        if time.monotonic() - self._unsettled_since > _SETTLE_SECONDS:
+            self._replace_consumer("the group has told it nothing for long")
+        elif stalled := self._stalls.find(self._end):
             self._replace_consumer(f"{stalled[0]}[{stalled[1]}] was not read for long, though Kafka has more of it")
 
-    def _end(self, position: Position) -> int:
-        """Behind the last record that can be read, as Kafka says; -1 if it doesn't."""
-        self._asking.poll(0)  # what the client has to say goes where that of the other one goes
+    def _end(self, position: Position) -> int | None:
+        """Behind the last record that can be read, if Kafka says so."""
         with suppress(KafkaException):
             return self._asking.get_watermark_offsets(TopicPartition(*position), _ASK_SECONDS, cached=False)[1]
-        return -1
+        return None
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._connection.needs_another_client():
@@ -278,6 +280,7 @@ class Reader:
         gained = positions_of(partitions)
         consumer.incremental_assign([TopicPartition(topic, partition, 0) for topic, partition in gained])
         self._assigned |= gained
+        self._unsettled_since = math.inf
         self.rewind(gained)
         # The membership under which these partitions are ours, and not what the client knows of itself later: it may
         # have lost a partition without having told us, and the broker accepts its newest metadata for any partition.
@@ -288,12 +291,9 @@ class Reader:
         self._resume(positions_of(partitions))
         self._assigned -= positions_of(partitions)
         self._astray -= positions_of(partitions)
+        self._failed_seeks = 0
+        self._unsettled_since = time.monotonic()
         self._lost |= positions_of(partitions)
         self._lost_meanwhile |= positions_of(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}
         _log.info("partitions lost", partitions=sorted(positions_of(partitions)))
-
-
-def group_changed(error: KafkaError) -> bool:
-    """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
-    return error.code() in _GROUP_CHANGED

@@ -1,13 +1,14 @@
-"""Partitions and records, between our own terms and the client's; reading and writing use it."""
+"""Partitions, records and errors, between our own terms and the client's; reading and writing use it."""
 
 from collections.abc import Iterable, Mapping
 from operator import methodcaller
 from typing import cast
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from messaging_processors.runtime.records import UNREADABLE_HEADERS, Headers, Position, Record
 
+_GROUP_CHANGED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 _ask_headers = methodcaller("headers")
 
 
@@ -50,3 +51,8 @@ def _headers(message: Message) -> Headers:
         return cast(Headers, tuple(_ask_headers(message) or ()))
     except SystemError:
         return UNREADABLE_HEADERS
+
+
+def group_changed(error: KafkaError) -> bool:
+    """True when the group went on without us: somebody else reads on, and Kafka itself is well."""
+    return error.code() in _GROUP_CHANGED

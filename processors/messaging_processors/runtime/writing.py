@@ -23,8 +23,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, PRODUCER_SETTINGS, STRANDED_SECONDS, Connection
 from messaging_processors.runtime.deadlines import within
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.kafka import group_changed
-from messaging_processors.runtime.positions import targets
+from messaging_processors.runtime.positions import group_changed, targets
 from messaging_processors.runtime.records import Outgoing, Position
 
 TRANSACTION_MS = 10_000

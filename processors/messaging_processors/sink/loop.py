@@ -126,6 +126,8 @@ class Sink:
     def _drop(self) -> None:
         """Others read these records; whether the third party answers them is no longer for us to say."""
         self._batch = None
+        self.backoff.succeeded()
+        self.waits_for = ""
         self.runtime.health.back(THIRD_PARTY)
         self.runtime.health.back(DEAD_LETTER_RATE)
 
