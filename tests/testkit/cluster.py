@@ -89,7 +89,7 @@ class Cluster:
     def said(self) -> str:
         """The last lines of the example's pods, each after the name of its pod."""
         selector = f"app.kubernetes.io/instance={TOPOLOGY}"
-        how = ("--prefix", "--tail=20", "--max-log-requests=50")
+        how = ("--prefix", "--tail=20", "--max-log-requests=50", "--request-timeout=20s")
         done = self._run(self.kubectl_path, "logs", "-n", NAMESPACE, "-l", selector, *how)
         return done.stdout + done.stderr
 

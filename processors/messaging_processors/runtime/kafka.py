@@ -68,6 +68,7 @@ class Reader:
         self._stable_offsets = StableOffsets()
         self._lost_meanwhile: set[Position] = set()
         self._ask_at = 0.0
+        self._failed_seeks, self._unsettled_since = 0, time.monotonic()
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
@@ -157,8 +158,6 @@ class Reader:
         # Before it can have joined; else nobody's membership would be ours, and all that it reads would be doubtful.
         self._group = self.nobody = consumer.consumer_group_metadata()
         self._stalls = Stalls()
-        self._failed_seeks = 0
-        self._unsettled_since = time.monotonic()
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
@@ -259,7 +258,8 @@ class Reader:
         if not self._held:
             self._resume(positions_of(found))
         self._failed_seeks = self._failed_seeks + 1 if self._astray else 0
-        self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS * bool(self._astray)
+        if self._astray:
+            self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
         if self._failed_seeks > _SEEKS:
             topic, partition = min(self._astray)
             self._replace_consumer(f"{topic}[{partition}] could not be rewound for long")
@@ -291,8 +291,7 @@ class Reader:
         self._resume(positions_of(partitions))
         self._assigned -= positions_of(partitions)
         self._astray -= positions_of(partitions)
-        self._failed_seeks = 0
-        self._unsettled_since = time.monotonic()
+        self._failed_seeks, self._unsettled_since = 0, time.monotonic()
         self._lost |= positions_of(partitions)
         self._lost_meanwhile |= positions_of(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}

@@ -3,8 +3,8 @@
 Its threads race when the group changes: what starts, seeks or resumes a partition may be thrown away as outdated
 (librdkafka 2.16, its issue 5591). Then the client fetches no more, and only Kafka knows that there is more.
 
-Promise: told of a partition once it has stood still for `STALL_SECONDS` after Kafka had more of it; never of one that
-moves, that somebody holds, or whose client has so much that it asks for no more.
+Promise: as long as Kafka answers, told of a partition once it has stood still for `STALL_SECONDS` after Kafka had more
+of it; never of one that moves, that somebody holds, or whose client has so much that it asks for no more.
 """
 
 import time
@@ -16,7 +16,7 @@ from messaging_processors.runtime.records import Position
 
 STALL_SECONDS = 10.0
 _QUEUE_RECORDS = 100_000
-"""The client's own bound."""
+"""librdkafka's `queued.min.messages`, as it is unless told otherwise."""
 
 
 @dataclass

@@ -195,6 +195,17 @@ def test_redis_that_is_away_stops_nothing_and_is_told_later(ends: Ends, sinks: S
     assert "redis" not in sink.runtime.health.readiness().away
 
 
+def test_who_has_lost_all_that_waited_waits_no_longer(ends: Ends, sinks: Sinks) -> None:
+    ends.third_party.behaviour = Behaviour(status=503)
+    ends.put(some_messages(5))
+    sink = sinks.new()
+    turn_until(lambda: sink.waits_for == THIRD_PARTY, sink.step)
+    sink.backoff.failed(retry_after=300)
+    sink.reader._replace_consumer("its partitions are to be lost")
+    sink.step()
+    assert (sink.waits_for, sink.backoff.remaining()) == ("", 0)
+
+
 def test_a_partition_that_is_lost_while_waiting_is_finished_by_its_new_owner(ends: Ends, sinks: Sinks) -> None:
     charged = some_messages(40, accounts=20)
     ends.third_party.behaviour = Behaviour(status=503)
