@@ -122,9 +122,9 @@ class Reader:
             self._pause(mine)
 
     def hold(self) -> None:
-        """Stops fetching."""
+        """Stops fetching. Orders nothing twice: each order is a chance for the client to lose one (`stalls`)."""
         self._held = True
-        self._pause(self._assigned)
+        self._pause(self._assigned - self._paused)
 
     def release(self) -> None:
         """Fetches again."""

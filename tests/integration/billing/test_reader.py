@@ -114,6 +114,27 @@ def test_a_held_reader_reads_nothing_and_then_goes_on_where_it_was(broker: Broke
         read(reader, second)
 
 
+def test_a_reader_that_is_held_again_and_again_orders_each_pause_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[TopicPartition] = []
+
+    class Noting(Consumer):
+        def pause(self, partitions: list[TopicPartition]) -> None:
+            ordered.extend(partitions)
+            super().pause(partitions)
+
+    monkeypatch.setattr(kafka, "Consumer", Noting)
+    with a_reader(broker) as reader:
+        read(reader, put(broker, range(10)))
+        mine = reader.assigned
+        ordered.clear()
+        for _ in range(3):
+            reader.hold()
+            reader.idle(0.1)
+        assert sorted((place.topic, place.partition) for place in ordered) == sorted(mine)
+
+
 def test_a_partition_that_was_lost_while_held_is_read_when_it_is_back(broker: Broker) -> None:
     """The client remembers the pause of a partition that it lost."""
     put(broker, range(10))
