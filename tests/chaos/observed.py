@@ -11,6 +11,7 @@ from uuid import UUID
 from messaging_api.account import EntryKind
 from messaging_api.message import MessageState
 from messaging_api.topology import BillingType
+from messaging_processors.runtime.records import Position
 
 Place = tuple[str, int, int]
 """Topic, partition, offset."""
@@ -225,8 +226,8 @@ class Observed:
     progress: tuple[Progress, ...] = ()
     open_topics: tuple[str, ...] = ()
     """Topics with records of a transaction that has not ended."""
-    unmarked: frozenset[tuple[str, int]] = frozenset()
-    """Partitions, by topic, where Kafka has left a transaction without its end, as it said itself."""
+    unmarked: tuple[Position, ...] = ()
+    """Where Kafka has left a transaction without its end, as often as it said so itself."""
     ends: tuple[End, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     logs: tuple[LogLine, ...] = field(default=(), repr=False)

@@ -41,6 +41,7 @@ from messaging_api.message import (
 from messaging_api.money import micros
 from messaging_api.topology import BillingType
 from messaging_cli.local.third_party import Record
+from messaging_processors.runtime.records import Position
 from messaging_processors.runtime.schema import accounts, ledger_entries, messages
 from testkit.broker import Seen
 from testkit.waiting import eventually, must_answer
@@ -195,9 +196,9 @@ def _progress(world: World, records: Iterable[Seen]) -> Iterable[Progress]:
             yield Progress(group, topic, partition, max(committed, 0), ends.get((topic, partition), 0))
 
 
-def _unmarked(log: str) -> frozenset[tuple[str, int]]:
+def _unmarked(log: str) -> tuple[Position, ...]:
     places = (place.rpartition("-") for found in _UNMARKED.findall(log) for place in found.split(", "))
-    return frozenset((topic, int(number)) for topic, _, number in places)
+    return tuple((topic, int(number)) for topic, _, number in places)
 
 
 def by_place(records: Iterable[Seen]) -> dict[Place, Seen]:

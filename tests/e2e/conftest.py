@@ -1,7 +1,7 @@
 """The cluster of the test bed through pytest-kind's fixture, the operator from its chart, the example topology."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from pytest_kind import KindCluster
 from bed.state import BedState
 from messaging_cli.local.services import kafka_tool
 from testkit.arrivals import Arrivals, Lag
-from testkit.cluster import EXAMPLE, NAMESPACE, TOPOLOGY, Cluster
+from testkit.audit import Audit
+from testkit.cluster import EXAMPLE, NAMESPACE, OPERATOR, TOPOLOGY, Cluster
 from testkit.topics import Topics
 from testkit.traffic import API_KEY, TENANT, Gateway
 from testkit.waiting import eventually, must_answer
@@ -49,6 +50,12 @@ def bed() -> BedState:
 @pytest.fixture(scope="session")
 def cluster(bed: BedState, kind_cluster: KindCluster) -> Cluster:
     return Cluster(Path(kind_cluster.kubeconfig_path), Path(kind_cluster.kubectl_path), Path(bed.helm))
+
+
+@pytest.fixture(scope="session")
+def audit(bed: BedState) -> Audit:
+    """Of the operator."""
+    return Audit(bed.node, f"system:serviceaccount:{OPERATOR}:")
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +110,30 @@ def consumer_groups(admin: AdminClient) -> list[tuple[str, ConsumerGroupState]]:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: Cluster, gateway: Gateway, bootstrap: str) -> Iterator[Cluster]:
+def lasting(fresh: Cluster, topics: Topics) -> Callable[[], dict[str, str]]:
+    """What no fault may replace: the example's topics, by their ids, and the containers of the operator's pods."""
+
+    def now() -> dict[str, str]:
+        names = [topic["name"] for topic in fresh.get("mtop", TOPOLOGY)["status"]["topics"]]
+        containers = fresh.operator_containers().items()
+        return topics.unique_ids(names) | {pod: container["containerID"] for pod, container in containers}
+
+    return now
+
+
+@pytest.fixture(scope="session")
+def lasting_at_first(lasting: Callable[[], dict[str, str]]) -> dict[str, str]:
+    return lasting()
+
+
+@pytest.fixture(scope="session")
+def installed(fresh: Cluster, lasting_at_first: dict[str, str]) -> Cluster:
+    """The example; what has to last was written down before anything happened to it."""
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def fresh(cluster: Cluster, gateway: Gateway, bootstrap: str) -> Iterator[Cluster]:
     """The operator from its chart and the example topology, ready, with its accounts registered."""
     cluster.install_operator()
     forget_earlier_runs(cluster, bootstrap)

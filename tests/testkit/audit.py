@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from testkit.waiting import eventually
+
 LOG = "/var/log/audit/audit.log"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
@@ -37,6 +39,13 @@ class Audit:
     def writes_since(self, then: datetime) -> list[Request]:
         """By the API server's clock, because a log that was rotated begins anew."""
         return [request for request in self.requests() if request.writes and request.at > then]
+
+    def writes_at_rest(self) -> list[Request]:
+        """What is written over three resyncs of ten seconds, once there has been one without a write."""
+        eventually(lambda: self.quiet_seconds() >= 12, within=60, every=1)
+        settled = self.requests()[-1].at
+        eventually(lambda: self.quiet_seconds() >= 42, within=60, every=1)
+        return self.writes_since(settled)
 
     def _lines(self) -> list[str]:
         command = ["docker", "exec", self.node, "grep", "--fixed-strings", self.user, LOG]

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/messaging-operator"
 EXAMPLE = ROOT / "examples/user-api-messaging.yaml"
 NAMESPACE = "messaging"
+OPERATOR = "messaging-operator"
+"""The name of its release, its namespace and its account."""
 TOPOLOGY = "user-api-messaging"
 DEPLOYMENTS = {
     "api-gateway",
@@ -68,7 +70,7 @@ class Cluster:
 
     def install_operator(self) -> None:
         """`helm upgrade --install` with the images that the bed built."""
-        release = f"upgrade --install messaging-operator {CHART} --namespace messaging-operator --create-namespace"
+        release = f"upgrade --install {OPERATOR} {CHART} --namespace {OPERATOR} --create-namespace"
         # The CRD outlives its release by design, and a release of another name may have brought it.
         options = "--take-ownership --wait --timeout 120s"
         images = project_images()
@@ -92,6 +94,19 @@ class Cluster:
         how = ("--prefix", "--tail=20", "--max-log-requests=50", "--request-timeout=20s")
         done = self._run(self.kubectl_path, "logs", "-n", NAMESPACE, "-l", selector, *how)
         return done.stdout + done.stderr
+
+    def operator_containers(self) -> dict[str, dict[str, Any]]:
+        """What is told of the container of each of the operator's pods."""
+        pods = self.items("pod", f"app.kubernetes.io/name={OPERATOR}", OPERATOR)
+        return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in pods}
+
+    def operator_said(self) -> list[str]:
+        """Every line that is left of its pods, those from before a restart first."""
+        lines: list[str] = []
+        for pod, container in self.operator_containers().items():
+            for which in ("true", "false") if container["restartCount"] else ("false",):
+                lines += self.kubectl("logs", pod, "-n", OPERATOR, f"--previous={which}").splitlines()
+        return lines
 
     def deployments(self) -> set[str]:
         """The names of those that belong to the example topology."""

@@ -6,12 +6,13 @@ A tool that fails or does not answer fails an assertion, so that `eventually` as
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from testkit.waiting import eventually, must_answer
 
@@ -49,6 +50,13 @@ class Topics:
     def ids(self, topic: str) -> Counter[str]:
         """How often the topic carries each message id."""
         return Counter(json.loads(line)["id"] for line in self.lines(topic))
+
+    @must_answer(KafkaException)
+    def unique_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """A topic that was deleted and made again has another one."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        described = admin.describe_topics(TopicCollection(list(topics)), request_timeout=10)
+        return {name: str(answer.result().topic_id) for name, answer in described.items()}
 
     def transaction_state(self, transactional_id: str) -> str:
         """Of the newest of that id (KIP-664's tool)."""

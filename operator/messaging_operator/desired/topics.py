@@ -1,14 +1,18 @@
 """Spec → the topics that it asks for: the declared ones, and a dead-letter topic for every processor that reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from messaging_api.topology import Billing, KafkaDefaults, Sink, Topic, TopologySpec
 from messaging_operator.errors import ResourceError
 from messaging_operator.state import TopicState
 
 _NAME_LIMIT = 63
-# Long enough to be looked at after a holiday; the broker's default of a week is not.
-_DEAD_LETTER_RETENTION = {"retention.ms": str(30 * 24 * 60 * 60 * 1000)}
+# Kept for long enough to be looked at after a holiday, which the broker's default of a week is not, and all of them. A
+# letter is its record and some headers: where it did not fit, its processor would stand still.
+_DEAD_LETTERS = {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 60 * 60 * 1000)}
+_LARGEST = "max.message.bytes"
+_ROOM_FOR_ANY = 8 * 1024 * 1024  # eight times what brokers take unless told otherwise; hosted ones allow no more
+_ROOM_FOR_HEADERS = 64 * 1024
 
 
 def dead_letter_topic(processor: Billing | Sink) -> str:
@@ -22,15 +26,13 @@ def dead_letter_topic(processor: Billing | Sink) -> str:
 def desired_topics(spec: TopologySpec) -> tuple[TopicState, ...]:
     """A dead-letter topic that is declared in `spec.topics` is what it says there."""
     declared = {topic.name: _declared(topic, spec.kafka.defaults) for topic in spec.topics}
-    implied: dict[str, TopicState] = {}
+    sources: dict[str, list[TopicState]] = {}
     readers: list[Billing | Sink] = [*spec.billing, *spec.sinks]
     for processor in readers:
         name = dead_letter_topic(processor)
         if name not in declared:
-            # Processors may share one; it is then as wide as the widest of their inputs.
-            sources = [*_inputs(processor, declared), *filter(None, [implied.get(name)])]
-            implied[name] = _implied(name, sources, spec.kafka.defaults)
-    return (*declared.values(), *implied.values())
+            sources.setdefault(name, []).extend(_inputs(processor, declared))
+    return (*declared.values(), *(_implied(name, inputs, spec.kafka.defaults) for name, inputs in sources.items()))
 
 
 def _inputs(processor: Billing | Sink, declared: Mapping[str, TopicState]) -> list[TopicState]:
@@ -43,6 +45,10 @@ def _declared(topic: Topic, defaults: KafkaDefaults) -> TopicState:
     return TopicState(topic.name, topic.partitions, defaults.replication_factor, defaults.config | topic.config)
 
 
-def _implied(name: str, sources: Iterable[TopicState], defaults: KafkaDefaults) -> TopicState:
-    partitions = max(source.partitions for source in sources)
-    return TopicState(name, partitions, defaults.replication_factor, defaults.config | _DEAD_LETTER_RETENTION)
+def _implied(name: str, inputs: Sequence[TopicState], defaults: KafkaDefaults) -> TopicState:
+    """Processors may share one; it is then as wide as the widest of their inputs, and takes the largest record."""
+    partitions = max(topic.partitions for topic in inputs)
+    limits = [text for topic in inputs if (text := topic.config.get(_LARGEST, "")).isdecimal()]  # Kafka refuses others
+    room = max([_ROOM_FOR_ANY, *(int(limit) + _ROOM_FOR_HEADERS for limit in limits)])
+    config = defaults.config | _DEAD_LETTERS | {_LARGEST: str(room)}
+    return TopicState(name, partitions, defaults.replication_factor, config)

@@ -12,7 +12,7 @@ from messaging_api.message import DOMAIN_HEADER, AcceptedMessage, payload_hash
 from messaging_api.processor import BillingConfig
 from messaging_processors.billing.rating import Price, Rates
 from messaging_processors.billing.segments import segments
-from messaging_processors.runtime.records import Record, explain, header
+from messaging_processors.runtime.records import OUR_FAULT, Record, explain, fault_at, header
 
 CONFLICT = "IdempotencyConflict"
 
@@ -62,6 +62,13 @@ def _priced(record: Record, config: BillingConfig, rates: Rates) -> Priced | Let
         message = AcceptedMessage.model_validate_json(record.value or b"")
     except ValidationError as error:
         return Letter(record, "InvalidMessage", explain(error))
+    try:
+        return _rated(record, message, config, rates)
+    except Exception as error:  # noqa: BLE001  whatever it is, it would come again, and stop all that is behind it
+        return Letter(record, OUR_FAULT, fault_at(error))
+
+
+def _rated(record: Record, message: AcceptedMessage, config: BillingConfig, rates: Rates) -> Priced | Letter:
     if message.domain != config.domain:
         return Letter(record, "WrongDomain", f"header {config.domain}, value {message.domain}")
     price = rates.price(message.to, message.accepted_at)

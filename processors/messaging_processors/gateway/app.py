@@ -42,7 +42,8 @@ class Gateway:
         key = presented_key(request.headers)
         client = self._keys.client_of(key)
         if client is None:
-            raise ProblemError(401, _UNKNOWN_KEY if key else _NO_KEY, headers={"WWW-Authenticate": "Bearer"})
+            why = _UNKNOWN_KEY if key else _NO_KEY
+            raise ProblemError(401, why, API_KEY_HEADER, {"WWW-Authenticate": "Bearer"})
         if self._limiter:
             self._limiter.admit(client.tenant)
         return await self._upstream.forward(request, client)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from messaging_api.access import SCOPES_HEADER, TENANT, TENANT_HEADER, Scope, Tenant
+from messaging_api.access import API_KEY_HEADER, SCOPES_HEADER, TENANT, TENANT_HEADER, Scope, Tenant
 from messaging_processors.runtime.problems import ProblemError
 
 _NOBODY = f"Call through the API gateway: {TENANT_HEADER} and {SCOPES_HEADER} say who calls and what they may do."
@@ -31,4 +31,5 @@ def caller_of(tenant: str | None, scopes: str | None) -> Caller:
 def require_scope(caller: Caller, scope: Scope) -> None:
     """Raises the 403 of a key that may not do this."""
     if scope not in caller.scopes:
-        raise ProblemError(403, f"The API key lacks the scope {scope}; add it to the key's scopes in the Secret.")
+        lacking = f"The API key lacks the scope {scope}; add it to the key's scopes in the Secret."
+        raise ProblemError(403, lacking, field=API_KEY_HEADER)

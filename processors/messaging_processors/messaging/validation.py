@@ -24,9 +24,10 @@ def problem_of(errors: Sequence[ErrorDetails], content_type: str) -> ProblemErro
     """The problem that stands for `errors`; the field is the first one's, the detail tells them all."""
     first = errors[0]
     if first["type"] == "json_invalid":
-        return ProblemError(400, f"The body is not JSON: {first['ctx']['error']} at position {first['loc'][-1]}.")
+        wrong = f"The body is not JSON: {first['ctx']['error']} at position {first['loc'][-1]}."
+        return ProblemError(400, wrong, field="body")
     if first["type"] == _NOT_AN_OBJECT and not _is_json(content_type):
-        return ProblemError(415, "Send the body as Content-Type: application/json.")
+        return ProblemError(415, "Send the body as Content-Type: application/json.", field="Content-Type")
     if first["type"] == "missing" and first["loc"][0] == "header":
         needed = f"{_field(first)}: needed, so that a repeat takes effect once; send a new one for each new request."
         return ProblemError(400, needed, field=_field(first))

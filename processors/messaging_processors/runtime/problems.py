@@ -52,7 +52,8 @@ async def _answer_problem(_: Request, error: ProblemError) -> Response:
 async def _answer_http_error(request: Request, error: HTTPException) -> Response:
     detail = _DETAILS.get(error.status_code, error.detail).format(path=request.url.path, method=request.method)
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return ProblemError(error.status_code, detail, headers=headers).response()
+    field = "body" if error.status_code in (408, 413) else None
+    return ProblemError(error.status_code, detail, field, headers).response()
 
 
 def _allowed(request: Request) -> str:

@@ -7,6 +7,8 @@ with it and where it comes from.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
+from traceback import extract_tb
 
 from pydantic import ValidationError
 
@@ -19,7 +21,9 @@ Position = tuple[str, int]
 UNREADABLE_HEADERS: Headers = ((DeadLetterHeader.HEADERS_LOST.value, b"a header's name is not UTF-8"),)
 """What stands for headers that no client could read."""
 LONGEST_ERROR = 300
-"""A dead letter must fit where its record fitted, so what is added is kept short."""
+"""A dead letter is larger than its record: its topic has more room, and what is added is kept short."""
+OUR_FAULT = "ProcessorFault"
+"""The error class of a record that our own code failed on; were it every record, the rate of dead letters stops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,9 @@ def explain(error: ValidationError) -> str:
     """What is wrong with a value, field by field, without the value: it may hold a number or a text."""
     problems = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']}" for problem in problems)
+
+
+def fault_at(error: Exception) -> str:
+    """Where our own code failed; without the error's words, which may hold a number or a text."""
+    place = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {PurePath(place.filename).name}:{place.lineno}"

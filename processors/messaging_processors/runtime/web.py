@@ -71,7 +71,7 @@ class Guard:
         if self._in_flight > self._max_in_flight:
             return unavailable(f"{self._max_in_flight} requests are in flight already; try again.").response()
         if _content_length(scope) > MAX_BODY_BYTES:
-            return ProblemError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.").response()
+            return ProblemError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", field="body").response()
         return self._app
 
     @contextlib.contextmanager

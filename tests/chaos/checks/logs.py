@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from chaos.observed import LogLine, Observed
+from chaos.observed import Observed
 from chaos.tariffs import MARK, NUMBERS
 from chaos.violations import Check, Violation, each
 
@@ -19,7 +19,7 @@ def ends(world: Observed) -> Iterator[Violation]:
 
 def errors(world: Observed) -> Iterator[Violation]:
     """Every line is JSON of a level below error."""
-    return each(Check.ERRORS, (line for line in world.logs if _is_loud(line)))
+    return each(Check.ERRORS, (line for line in world.logs if is_loud(line.text)))
 
 
 def privacy(world: Observed) -> Iterator[Violation]:
@@ -28,9 +28,10 @@ def privacy(world: Observed) -> Iterator[Violation]:
     return each(Check.PRIVACY, (line for line in world.logs if any(secret in line.text for secret in secrets)))
 
 
-def _is_loud(line: LogLine) -> bool:
+def is_loud(line: str) -> bool:
+    """Whether it tells of an error, or is none of our own log's lines at all; the operator's are judged by it, too."""
     try:
-        said = json.loads(line.text)
+        said = json.loads(line)
     except ValueError:
         return True
     return said.get("level") in _LOUD or "exception" in said

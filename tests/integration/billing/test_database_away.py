@@ -1,5 +1,6 @@
 """PostgreSQL is killed, locked or not there at first: billing stays in its group, gives up nothing, and catches up."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,12 +10,14 @@ import pytest
 
 from messaging_api.processor import BillingConfig
 from messaging_cli.local.process import Service
+from messaging_processors.runtime import connection, kafka
 from messaging_processors.runtime.database import DATABASE
+from messaging_processors.runtime.positions import partitions_of
 from testkit.accounts import Accounts
 from testkit.broker import Broker
-from testkit.charging import INPUTS, charged, errors, feed
+from testkit.charging import INPUTS, charged, errors, feed, put
 from testkit.loops import BillingPod, billing_pods, turn_until
-from testkit.samples import a_billing_config
+from testkit.samples import a_billing_config, an_accepted_message
 
 
 @pytest.fixture
@@ -27,6 +30,12 @@ def broker(kafka_bootstrap: str) -> Broker:
 @pytest.fixture
 def config(broker: Broker) -> BillingConfig:
     return a_billing_config("marketing", broker.bootstrap, broker.prefix)
+
+
+def handed_out(pod: BillingPod) -> list[int]:
+    """How far the client is with each partition."""
+    places = pod.reader._consumer.position(partitions_of(sorted(pod.reader.assigned)))
+    return [place.offset for place in places]
 
 
 def is_away(pod: BillingPod) -> bool:
@@ -43,8 +52,10 @@ def killed(postgres: Service, _: str) -> Iterator[None]:
 @contextmanager
 def stopped(postgres: Service, _: str) -> Iterator[None]:
     postgres.stop()
-    yield
-    postgres.start()
+    try:
+        yield
+    finally:
+        postgres.start()
 
 
 @contextmanager
@@ -80,6 +91,31 @@ def test_billing_waits_for_a_database_and_catches_up(
         assert not is_away(pod)
     assert (charged(broker), errors(broker)) == (Counter(ids), [])
     assert Counter(str(entry.id) for entry in accounts.ledger()) == Counter(ids)
+
+
+def test_billing_that_waits_longer_than_a_member_may_be_silent_reads_nothing_and_stays_in_its_group(
+    broker: Broker, config: BillingConfig, postgres: Service, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = connection.group_settings
+    monkeypatch.setattr(kafka, "group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 7000})
+    with billing_pods(config, database_url=database_url) as (pod,):
+        ids = feed(broker, 200)
+        turn_until(lambda: broker.done(config.group_id, INPUTS) == len(ids), pod.step)
+        member, mine = pod.reader._group, pod.reader.assigned
+        with stopped(postgres, database_url):
+            given_up = an_accepted_message("account-0")
+            put(broker, [given_up], partition=0)  # its partition is paused to be read again, the others to wait
+            turn_until(lambda: pod.billing.waits_for == DATABASE, pod.step)
+            pod.billing._backoff.failed(retry_after=60)  # an attempt would be heard by the group, too
+            before = handed_out(pod)
+            ids += [str(given_up.id), *feed(broker, 200)]
+            end = time.monotonic() + 8
+            turn_until(lambda: time.monotonic() > end, pod.step)
+            assert handed_out(pod) == before, "something was read meanwhile"
+        pod.billing._backoff.succeeded()
+        turn_until(lambda: broker.done(config.group_id, INPUTS) == len(ids), *[pod.step] * 3)
+        assert (pod.reader._group, pod.reader.assigned) == (member, mine), "it has left the group meanwhile"
+    assert (charged(broker), errors(broker)) == (Counter(ids), [])
 
 
 def test_a_database_that_dies_again_and_again_charges_each_message_once(

@@ -10,6 +10,7 @@ import redis
 
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.health import Health
+from testkit.waiting import eventually
 
 RANKS = {"charged": 1, "sent": 2, "expired": 2, "delivered": 3}
 
@@ -77,3 +78,14 @@ def test_writers_at_the_same_time_leave_the_furthest(redis_url: str) -> None:
         thread.join()
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         assert {json.loads(text)["state"] for text in client.mget(keys) if text} == {"delivered"}
+
+
+def test_what_redis_answers_after_the_deadline_is_nobody_else_s_answer(cache: Cache, redis_url: str) -> None:
+    late, other = uuid4().hex, uuid4().hex
+    assert cache.put(late, "late")
+    assert cache.put(other, "other")
+    with redis.Redis.from_url(redis_url) as client:
+        client.client_pause(4000)
+    assert cache.get(late) is None
+    eventually(cache.probe)
+    assert cache.get(other) == "other"

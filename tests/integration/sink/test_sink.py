@@ -1,17 +1,72 @@
 """A sink on real parts: every message is one row, one successful call and one state, whatever is away or repeated."""
 
 import json
+import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 import redis
 
 from messaging_cli.local.process import Service
 from messaging_cli.local.third_party import Behaviour
+from messaging_processors.runtime import connection, kafka
+from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE
+from messaging_processors.runtime.positions import partitions_of
+from messaging_processors.sink.loop import Sink
 from messaging_processors.sink.third_party import THIRD_PARTY
 from testkit.arriving import Ends, finish, once, some_messages
 from testkit.loops import Sinks, turn_until
+
+
+@pytest.fixture
+def _strict_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that is silent for little more than a session is put out."""
+    usual = connection.group_settings
+    monkeypatch.setattr(kafka, "group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 7000})
+
+
+def handed_out(sink: Sink) -> list[int]:
+    """How far the client is with each partition."""
+    places = sink.reader._consumer.position(partitions_of(sorted(sink.reader.assigned)))
+    return [place.offset for place in places]
+
+
+def noted(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object] = lambda: None) -> list[bool]:
+    """Whether Redis answered, of each call that waited for it."""
+    answered: list[bool] = []
+    usual = Cache._try
+
+    def noting(cache: Cache, call: Callable[[], object]) -> bool:
+        before()
+        answered.append(usual(cache, call))
+        return answered[-1]
+
+    monkeypatch.setattr(Cache, "_try", noting)
+    return answered
+
+
+@contextmanager
+def killed(service: Service) -> Iterator[None]:
+    service.kill()
+    try:
+        yield
+    finally:
+        service.start()
+
+
+@contextmanager
+def slow(service: Service) -> Iterator[None]:
+    """It is alive, and answers long after everybody's deadline; nobody can take that back but by its end."""
+    with redis.Redis.from_url(service.address) as client:
+        client.client_pause(20_000)
+    try:
+        yield
+    finally:
+        service.kill()
+        service.start()
 
 
 def test_a_message_becomes_a_row_a_call_and_a_state(ends: Ends, sinks: Sinks) -> None:
@@ -156,6 +211,33 @@ def test_a_database_that_is_away_is_waited_for(ends: Ends, sinks: Sinks, postgre
     assert DATABASE not in sink.runtime.health.readiness().away
 
 
+@pytest.mark.usefixtures("_strict_group")
+def test_a_sink_that_waits_longer_than_a_member_may_be_silent_reads_nothing_and_stays_in_its_group(
+    ends: Ends, sinks: Sinks, postgres: Service
+) -> None:
+    charged = some_messages(60)
+    sink = sinks.new()
+    ends.put(charged[:20])
+    finish(ends, 20, sink)
+    member, mine = sink.reader._group, sink.reader.assigned
+    postgres.stop()
+    try:
+        ends.put(charged[20:40])
+        turn_until(lambda: sink.waits_for == DATABASE, sink.step)
+        sink.backoff.failed(retry_after=60)
+        before = handed_out(sink)
+        ends.put(charged[40:])
+        end = time.monotonic() + 8
+        turn_until(lambda: time.monotonic() > end, sink.step)
+        assert handed_out(sink) == before, "something was read meanwhile"
+    finally:
+        postgres.start()
+    sink.backoff.succeeded()
+    finish(ends, 60, sink)
+    assert (sink.reader._group, sink.reader.assigned) == (member, mine), "it has left the group meanwhile"
+    assert ends.calls() == once(charged)
+
+
 def test_what_was_sent_while_the_database_went_away_is_not_sent_again(
     ends: Ends, sinks: Sinks, postgres: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,19 +262,52 @@ def test_what_was_sent_while_the_database_went_away_is_not_sent_again(
     assert ends.states(charged) == {"sent": 5}
 
 
-def test_redis_that_is_away_stops_nothing_and_is_told_later(ends: Ends, sinks: Sinks, redis_service: Service) -> None:
-    charged = some_messages(200)
+@pytest.mark.parametrize("fault", [killed, slow])
+@pytest.mark.usefixtures("_strict_group")
+def test_redis_that_is_away_stops_nothing_and_is_told_later(
+    ends: Ends,
+    sinks: Sinks,
+    redis_service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[Service], AbstractContextManager[None]],
+) -> None:
+    before, charged = some_messages(1), some_messages(200)
     sink = sinks.new()
-    redis_service.kill()
-    try:
-        ends.put(charged)
-        finish(ends, 200, sink)
+    ends.put(before)
+    finish(ends, 1, sink)
+    member, mine = sink.reader._group, sink.reader.assigned
+    answered = noted(monkeypatch)
+    with fault(redis_service):
+        for done in (100, 200):
+            ends.put(charged[done - 100 : done])
+            finish(ends, 1 + done, sink)
+        assert answered == [False], "more than one call has waited for it"
         assert ends.states(charged) == {"sent": 200}
         assert "redis" in sink.runtime.health.readiness().away
-    finally:
-        redis_service.start()
     turn_until(lambda: ends.cached(charged) == {"sent": 200}, sink.step, sink.states.probe)
     assert "redis" not in sink.runtime.health.readiness().away
+    assert ends.calls() == once(before + charged)
+    assert (sink.reader._group, sink.reader.assigned) == (member, mine), "it has left the group meanwhile"
+
+
+@pytest.mark.usefixtures("_strict_group")
+def test_redis_that_answers_late_but_in_time_is_told_at_once(
+    ends: Ends, sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged = some_messages(200)
+    sink = sinks.new()
+    ends.put(charged[:1])
+    finish(ends, 1, sink)
+    member, mine = sink.reader._group, sink.reader.assigned
+    with redis.Redis.from_url(ends.cache_url) as client:
+        answered = noted(monkeypatch, before=lambda: client.client_pause(150))
+        ends.put(charged[1:], partition=0)
+        finish(ends, 200, sink)
+    assert all(answered), "it was taken for one that is away"
+    assert 0 < len(answered) < 20, "it was waited for message by message"
+    assert ends.states(charged) == ends.cached(charged) == {"sent": 200}
+    assert ends.calls() == once(charged)
+    assert (sink.reader._group, sink.reader.assigned) == (member, mine), "it has left the group meanwhile"
 
 
 def test_who_has_lost_all_that_waited_waits_no_longer(ends: Ends, sinks: Sinks) -> None:

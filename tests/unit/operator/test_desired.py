@@ -86,6 +86,17 @@ def test_a_shared_dead_letter_topic_is_wide_enough_for_all_who_write_it() -> Non
     assert [topic.partitions for topic in wanted(document).topics if topic.name == "sinks.dlq"] == [8]
 
 
+def test_a_dead_letter_topic_has_room_for_any_record_of_its_inputs_and_is_never_compacted() -> None:
+    document = example()
+    document["kafka"]["defaults"]["config"]["cleanup.policy"] = "compact"
+    document["topics"][0]["config"]["max.message.bytes"] = "20000000"
+    document["topics"][1]["config"]["max.message.bytes"] = "what Kafka refuses"
+    configs = {topic.name: topic.config for topic in wanted(document).topics}
+    assert (configs["postpaid"]["cleanup.policy"], configs["marketing.dlq"]["cleanup.policy"]) == ("compact", "delete")
+    sizes = [configs[name]["max.message.bytes"] for name in ("billing-marketing.dlq", "marketing.dlq")]
+    assert sizes == ["20065536", "8388608"]
+
+
 def test_a_declared_dead_letter_topic_is_what_it_says() -> None:
     document = example()
     document["topics"].append({"name": "marketing.dlq", "partitions": 1, "config": {"retention.ms": "-1"}})

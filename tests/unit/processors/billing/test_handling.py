@@ -1,6 +1,7 @@
 """What billing makes of a record: whatever it looks like, exactly one of a topic's processors answers for it."""
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -84,6 +85,17 @@ def test_a_dead_letter_names_the_field_and_not_its_value(change: dict[str, objec
     assert letter.error == "InvalidMessage"
     assert letter.why.startswith(why)
     assert "2025550123" not in letter.why
+
+
+def test_a_record_that_our_own_code_fails_on_is_a_dead_letter_that_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Rates, number: str, __: object) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(Rates, "price", fails)
+    letter = handled(a_record())
+    assert isinstance(letter, Letter)
+    assert (letter.error, letter.is_callers) == ("ProcessorFault", False)
+    assert re.fullmatch(r"KeyError at test_handling\.py:\d+", letter.why)
 
 
 def test_times_are_told_in_utc_whatever_their_offset() -> None:

@@ -57,6 +57,7 @@ def test_a_body_is_bounded_whether_its_size_is_announced_or_not(announced: bool)
     assert send(MAX_BODY_BYTES).text == str(MAX_BODY_BYTES)
     refused = send(MAX_BODY_BYTES + 1)
     assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+    assert refused.json()["field"] == "body"
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_every_endpoint_asks_for_its_scope(method: str, path: str, scope: Scope,
     key = {"Idempotency-Key": "k"}
     others = [other for other in Scope if other != scope]
     refused = service.ask_as(vouched("shop", *others) | key, method, path, json=body)
-    assert problem(refused)["status"] == 403
+    assert (problem(refused)["status"], problem(refused)["field"]) == (403, "X-API-Key")
     assert f"scope {scope};" in str(problem(refused)["detail"])
     assert service.publisher.records == []
     assert service.ask_as(vouched("shop", scope) | key, method, path, json=body).is_success
