@@ -87,6 +87,7 @@ def group_settings(group_id: str) -> dict[str, Any]:
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": 6000,  # the least that brokers allow: so long a dead member's partitions lie idle
         "heartbeat.interval.ms": 500,
+        "max.poll.interval.ms": 60_000,  # a loop that stands still for longer is ended anyway (`health`)
         "auto.offset.reset": "earliest",  # anything else skips what came before a new partition was noticed
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

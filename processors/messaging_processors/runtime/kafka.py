@@ -11,32 +11,28 @@ where the group is ourselves, as often as it takes, and seek.
 
 An offset that stays hidden belongs to a member that is gone, or does not know yet that the partition is no longer its
 own, or Kafka has lost sight of it. Whoever knows how may end that (`on_hidden`, under the membership of `nobody`).
-A client that is stranded (`connection`), has stopped reading a partition (`stalls`) or never starts one, or hears no
-more of the group, is replaced by another member; what was ours is lost.
+A client that is stranded (`connection`), has stopped reading a partition (`stalls`) or does not get over what passes
+(`patience`) is replaced by another member; what was ours is lost.
 """
 
-import math
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from messaging_processors.runtime.connection import KAFKA, LIBRARY_LOG, Connection, Statistics, group_settings
+from messaging_processors.runtime import metrics
+from messaging_processors.runtime.asking import Questions, end_of
+from messaging_processors.runtime.connection import LIBRARY_LOG, Connection, Statistics, group_settings
 from messaging_processors.runtime.errors import Away
+from messaging_processors.runtime.patience import Patience, Trouble
 from messaging_processors.runtime.positions import group_changed, partitions_of, positions_of, record_of, targets
 from messaging_processors.runtime.records import Position, Record
 from messaging_processors.runtime.stable_offsets import StableOffsets
 from messaging_processors.runtime.stalls import Stalls
 
-_ASK_SECONDS = 0.5
-"""The client asks again and again until then: a member that is alive has written its transaction's end by then."""
 _ASK_AGAIN_SECONDS = 0.3
-_SEEKS = 50  # in vain, over a quarter of a minute: the client has lost the order to start a partition
-_SETTLE_SECONDS = 90.0  # a group tells all its members of a change, and be it that they have nothing
 _COMMIT_AGAIN_SECONDS = 2.0
 _log = structlog.get_logger()
 
@@ -50,7 +46,7 @@ class Batch:
 
 
 class Reader:
-    """One member of a consumer group. Not thread-safe; `read` or `idle` must be called at least every few minutes."""
+    """One member of a consumer group. Not thread-safe; `read` or `idle` must be called at least once a minute."""
 
     def __init__(
         self,
@@ -68,14 +64,13 @@ class Reader:
         self._stable_offsets = StableOffsets()
         self._lost_meanwhile: set[Position] = set()
         self._ask_at = 0.0
-        self._failed_seeks, self._unsettled_since = 0, time.monotonic()
         self._held = False
         self._uncommitted: dict[Position, int] = {}
         self._commit_again_at = 0.0
         self._topics = topics
         self._settings = connection.settings() | group_settings(group_id) | {"on_commit": self._noted}
         self._consumer = self._new_consumer()
-        self._asking = Consumer(self._settings, logger=LIBRARY_LOG)  # the other's questions wait behind its fetches
+        self._questions = Questions(self._settings)
 
     @property
     def assigned(self) -> frozenset[Position]:
@@ -86,7 +81,7 @@ class Reader:
         """Whether the group's offsets of these, whosever they are, cannot be had; None if not even the one `beside`."""
         for asked, otherwise in (([beside], None), (positions, True)):
             try:
-                self._committed(asked)
+                self._questions.committed(asked)
             except Away:
                 return otherwise
         return False
@@ -99,7 +94,7 @@ class Reader:
     def read(self, limit: int, seconds: float) -> Batch:
         """Up to `limit` records; waits up to `seconds` for them."""
         self._find_way()
-        self._leave_stalled()
+        self._leave_stuck()
         self._lost_meanwhile.clear()
         records = self._consume(limit, seconds)
         found = {record.position for record in records}
@@ -151,21 +146,22 @@ class Reader:
         while self._uncommitted and time.monotonic() < deadline:
             self.idle(0.1)
         self._consumer.close()
-        self._asking.close()
+        self._questions.close()
 
     def _new_consumer(self) -> Consumer:
         consumer = Consumer(self._settings | self._connection.watched(self._look), logger=LIBRARY_LOG)
         # Before it can have joined; else nobody's membership would be ours, and all that it reads would be doubtful.
         self._group = self.nobody = consumer.consumer_group_metadata()
-        self._stalls = Stalls()
+        self._stalls, self._patience = Stalls(), Patience()
+        self._told: Statistics = {}
         consumer.subscribe(self._topics, on_assign=self._gain, on_revoke=self._lose, on_lost=self._lose)
         return consumer
 
     def _replace_consumer(self, why: str) -> None:
-        """The old one is not closed, which may last for ever; it ends with its last reference, in a thread's hands."""
-        _log.warning(f"{why}, another client tries")
+        _log.warning(f"{why}, another client tries", not_rewound=sorted(self._astray), group=self._told)
+        metrics.CLIENTS_GIVEN_UP.inc()
         self._lose(self._consumer, partitions_of(self._assigned))
-        end = threading.Thread(target=lambda _: None, args=(self._consumer,), name="end of a client", daemon=True)
+        end = end_of(self._consumer)
         self._consumer = self._new_consumer()
         end.start()
 
@@ -173,29 +169,28 @@ class Reader:
         """Kafka's answer to a commit; called by the client inside `consume`."""
         if failure := error or next((place.error for place in places if place.error), None):
             _log.info("offsets not committed", error=str(failure))
+            self._patience.note(Trouble.REFUSED, group_changed(failure))
             if not group_changed(failure):
                 self._connection.failed(f"offsets not committed: {failure}")
             return
+        self._patience.note(Trouble.REFUSED, lasts=False)
         noted = {(place.topic, place.partition): place.offset for place in places}
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if offset > noted.get(at, -1)}
         self._connection.worked()
 
     def _look(self, statistics: Statistics) -> None:
         self._stable_offsets.look(statistics, self._assigned, self._paused)
-        self._stalls.look(statistics, set() if self._connection.is_away() else self._assigned - self._paused)
-        self._asking.poll(0)  # its words go where those of the other one go
+        away, self._told = self._connection.is_away(), statistics["cgrp"]
+        self._stalls.look(statistics, set() if away else self._assigned - self._paused)
+        settled = (self._told["join_state"], self._told["assignment_size"]) == ("steady", len(self._assigned))
+        self._patience.note(Trouble.UNSETTLED, not (settled or away))
+        self._questions.listen()
 
-    def _leave_stalled(self) -> None:
-        if time.monotonic() - self._unsettled_since > _SETTLE_SECONDS:
-            self._replace_consumer("the group has told it nothing for long")
-        elif stalled := self._stalls.find(self._end):
+    def _leave_stuck(self) -> None:
+        if trouble := self._patience.spent():
+            self._replace_consumer(trouble)
+        elif stalled := self._stalls.find(self._questions.end):
             self._replace_consumer(f"{stalled[0]}[{stalled[1]}] was not read for long, though Kafka has more of it")
-
-    def _end(self, position: Position) -> int | None:
-        """Behind the last record that can be read, if Kafka says so."""
-        with suppress(KafkaException):
-            return self._asking.get_watermark_offsets(TopicPartition(*position), _ASK_SECONDS, cached=False)[1]
-        return None
 
     def _consume(self, limit: int, seconds: float) -> list[Record]:
         if self._connection.needs_another_client():
@@ -222,7 +217,7 @@ class Reader:
         if not self._astray or time.monotonic() < self._ask_at:
             return
         try:
-            places = self._committed(self._astray)
+            places = self._questions.committed(self._astray)
         except Away as error:
             _log.info("the group's offsets are not known yet", partitions=sorted(self._astray), error=str(error))
             if not self._connection.is_away():
@@ -231,15 +226,6 @@ class Reader:
             return
         self._connection.answered()
         self._set_out([place for place in places if self._sought(place)])
-
-    def _committed(self, positions: Collection[Position]) -> list[TopicPartition]:
-        try:
-            places = self._consumer.committed(partitions_of(positions), _ASK_SECONDS)
-        except KafkaException as error:
-            raise Away(KAFKA, str(error.args[0])) from error
-        if hidden := next((place.error for place in places if place.error), None):
-            raise Away(KAFKA, str(hidden))
-        return places
 
     def _sought(self, place: TopicPartition) -> bool:
         """Whether the client reads on from there; it does not before it has started the partition."""
@@ -257,12 +243,9 @@ class Reader:
         self._astray -= positions_of(found)
         if not self._held:
             self._resume(positions_of(found))
-        self._failed_seeks = self._failed_seeks + 1 if self._astray else 0
+        self._patience.note(Trouble.UNMOVED, bool(self._astray))
         if self._astray:
             self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
-        if self._failed_seeks > _SEEKS:
-            topic, partition = min(self._astray)
-            self._replace_consumer(f"{topic}[{partition}] could not be rewound for long")
 
     def _pause(self, positions: set[Position]) -> None:
         """The client remembers a pause even beyond the loss of a partition: it must be taken back by then."""
@@ -280,7 +263,7 @@ class Reader:
         gained = positions_of(partitions)
         consumer.incremental_assign([TopicPartition(topic, partition, 0) for topic, partition in gained])
         self._assigned |= gained
-        self._unsettled_since = math.inf
+        self._patience.note(Trouble.REFUSED, lasts=False)
         self.rewind(gained)
         # The membership under which these partitions are ours, and not what the client knows of itself later: it may
         # have lost a partition without having told us, and the broker accepts its newest metadata for any partition.
@@ -291,7 +274,7 @@ class Reader:
         self._resume(positions_of(partitions))
         self._assigned -= positions_of(partitions)
         self._astray -= positions_of(partitions)
-        self._failed_seeks, self._unsettled_since = 0, time.monotonic()
+        self._patience = Patience()
         self._lost |= positions_of(partitions)
         self._lost_meanwhile |= positions_of(partitions)
         self._uncommitted = {at: offset for at, offset in self._uncommitted.items() if at in self._assigned}

@@ -24,6 +24,9 @@ LATE = Counter(
     "messaging_late_transaction_seconds_total",
     "Seconds in which a transaction that had been open for over 7.5 s kept records from being read.",
 )
+CLIENTS_GIVEN_UP = Counter(
+    "messaging_kafka_clients_given_up_total", "Clients that Kafka's silence or a change of the group left stuck."
+)
 CIRCUIT = Enum(
     "messaging_third_party_circuit",
     "Whether calls to the third party are made.",

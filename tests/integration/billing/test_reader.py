@@ -2,20 +2,24 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from messaging_cli.local.process import Service
-from messaging_processors.runtime import connection, kafka, stalls
+from messaging_processors.runtime import asking, connection, kafka, stalls
+from messaging_processors.runtime.asking import Questions
 from messaging_processors.runtime.connection import Connection
+from messaging_processors.runtime.errors import Away
 from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.kafka import Reader
+from messaging_processors.runtime.patience import SECONDS, Trouble
 from messaging_processors.runtime.records import Position, Record
 from messaging_processors.runtime.stable_offsets import LATE_SECONDS
 from messaging_processors.runtime.writing import TRANSACTION_MS, NotCommitted, TransactionalWriter
@@ -49,6 +53,10 @@ def put(broker: Broker, values: range) -> set[bytes]:
     for value in values:
         broker.put("input", b"%d" % value, partition=value % 2)
     broker.flush()
+    return values_of(values)
+
+
+def values_of(values: range) -> set[bytes]:
     return {b"%d" % value for value in values}
 
 
@@ -187,21 +195,26 @@ def test_a_reader_whose_client_is_given_up_reads_on_from_where_the_group_is(
                 turn_until(lambda: reader.assigned == set(), lambda: reader.idle(0.1))
         finally:
             kafka.start()
-        assert "no broker was connected for long, another client tries" in [line["event"] for line in logs]
+        assert given_up(logs) == ["no broker was connected for long, another client tries"]
         assert reader.lost() == mine
         read(reader, put(broker, range(10, 20)))
         assert reader.assigned == mine
 
 
+def given_up(logs: list[EventDict]) -> list[str]:
+    """What was said of clients that were."""
+    return [line["event"] for line in logs if "another client" in line["event"]]
+
+
 def never_resumed(reader: Reader, position: Position) -> str:
     reader._consumer.pause([TopicPartition(*position)])
-    return "was not read for long, though Kafka has more of it"
+    return f"{position[0]}[{position[1]}] was not read for long, though Kafka has more of it"
 
 
 def never_started(reader: Reader, position: Position) -> str:
     reader._consumer.incremental_unassign([TopicPartition(*position)])
     reader.rewind(reader.assigned)
-    return "could not be rewound for long"
+    return "partitions could not be rewound for long"
 
 
 @pytest.mark.parametrize("thrown_away", [never_resumed, never_started])
@@ -210,32 +223,77 @@ def test_a_client_that_has_stopped_reading_a_partition_is_given_up_for_another(
 ) -> None:
     """As if it had thrown that order away; the other partition is read all the while."""
     monkeypatch.setattr(stalls, "STALL_SECONDS", 4.0)
-    monkeypatch.setattr(kafka, "_SEEKS", 30)
+    monkeypatch.setitem(SECONDS, Trouble.UNMOVED, 8.0)
     topic = broker.name("input")
     with a_reader(broker) as reader, capture_logs() as logs:
         read(reader, put(broker, range(10)))
         reader.commit(dict.fromkeys(reader.assigned, 5))
         turn_until(lambda: broker.done(broker.name("group"), ["input"]) == 10, lambda: reader.idle(0.1))
-        why = f"{topic}[1] {thrown_away(reader, (topic, 1))}, another client tries"
+        why = f"{thrown_away(reader, (topic, 1))}, another client tries"
         more = put(broker, range(10, 20))
         found: list[Record] = []
         turn_until(lambda: len(found) >= 5, reading(reader, found))
-        assert "another client" not in str(logs)
+        assert given_up(logs) == []
         turn_until(lambda: {record.value for record in found} == more, reading(reader, found))
-    assert [line["event"] for line in logs if "another client" in line["event"]] == [why]
+    assert given_up(logs) == [why]
 
 
 def test_a_client_that_hears_nothing_of_the_group_is_given_up_for_another(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka, "_SETTLE_SECONDS", 8.0)
+    monkeypatch.setitem(SECONDS, Trouble.UNSETTLED, 8.0)
     with a_reader(broker) as reader, capture_logs() as logs:
         read(reader, put(broker, range(10)))
         mine = reader.assigned
         reader._consumer.unsubscribe()
         turn_until(lambda: reader.assigned == set(), reading(reader, []))
         turn_until(lambda: reader.assigned == mine, reading(reader, []))
-    assert "the group has told it nothing for long, another client tries" in [line["event"] for line in logs]
+    assert given_up(logs) == ["the group has told it nothing for long, another client tries"]
+
+
+def test_so_is_one_that_was_told_that_another_has_everything(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a new pod is, while the old one still reads."""
+    monkeypatch.setitem(SECONDS, Trouble.UNSETTLED, 8.0)
+    broker.make_topics({"narrow": 1})
+
+    def joined() -> Reader:
+        return Reader(Connection(broker.bootstrap, Health()), broker.name("group"), [broker.name("narrow")])
+
+    with closing(joined()) as old, closing(joined()) as new, capture_logs() as logs:
+        both = reading(old, []), reading(new, [])
+        turn_until(lambda: old.assigned or new.assigned, *both)
+        idle = new if old.assigned else old
+        turn_until(lambda: idle._told.get("join_state") == "steady", *both)
+        idle._consumer.unsubscribe()
+        turn_until(lambda: given_up(logs), *both)
+
+
+def test_questions_are_asked_by_another_client_where_one_gets_no_answers(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_UNANSWERED", 2)
+    group = {"group.id": broker.name("group")}
+    questions = Questions(group | {"bootstrap.servers": broker.bootstrap})
+    questions._client = Consumer(group | {"bootstrap.servers": "127.0.0.1:1"})
+    with closing(questions):
+        turn_until(lambda: questions.end((broker.name("input"), 0)) == 0)
+        questions._client = Consumer(group | {"bootstrap.servers": "127.0.0.1:1"})
+        for _ in range(3):
+            with pytest.raises(Away):
+                questions.committed([(broker.name("input"), 0)])
+        turn_until(lambda: questions.end((broker.name("input"), 0)) == 0)
+
+
+def test_a_client_whose_offsets_the_group_never_takes_is_given_up_for_another(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECONDS, Trouble.REFUSED, 1.0)
+    refusal = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    with a_reader(broker) as reader, capture_logs() as logs:
+        read(reader, put(broker, range(10)))
+        turn_until(lambda: given_up(logs), lambda: reader._noted(refusal, []), reading(reader, []))
+        read(reader, values_of(range(10)))
+    assert given_up(logs) == ["the group has taken no offsets of it for long, another client tries"]
 
 
 def test_a_client_that_has_nothing_to_read_or_is_held_is_kept(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +302,7 @@ def test_a_client_that_has_nothing_to_read_or_is_held_is_kept(broker: Broker, mo
         read(reader, put(broker, range(10)))
         for _ in range(30):
             assert not reader.read(500, 0.1).records
-        assert "another client" not in str(logs)
+        assert given_up(logs) == []
         reader.hold()
         for _ in range(60):
             reader.idle(0.1)
