@@ -3,6 +3,7 @@
 The last file by its name, because it looks at what the others leave.
 """
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,12 @@ from testkit.cluster import Cluster
 from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("installed")]
+
+PROVOKED = (
+    # The release brings the CRD and the operator at once; the API server serves it a moment later: kopf asks again.
+    r"Request attempt #\d/\d failed; will retry: GET \S+/messagingtopologies -> \S+\('storage is \(re\)initializing'",
+)
+"""Errors in the log that are none."""
 
 
 def test_the_operator_comes_to_rest_and_writes_nothing(cluster: Cluster, audit: Audit) -> None:
@@ -30,4 +37,5 @@ def test_neither_a_topic_nor_the_operator_was_replaced(
 def test_the_operator_logged_no_error(cluster: Cluster) -> None:
     said = cluster.operator_said()
     assert any("TopicCreated" in line for line in said), "the log does not reach back to the start"
-    assert [line for line in said if is_loud(line)] == []
+    loud = [line for line in said if is_loud(line)]
+    assert [line for line in loud if not any(re.search(pattern, line) for pattern in PROVOKED)] == []

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import KafkaError
 
 from messaging_api.status import Reason
 from messaging_cli.local.process import Service
@@ -160,6 +161,12 @@ def test_servers_that_do_not_exist_are_named() -> None:
     assert isinstance(problem, Problem)
     assert problem.reason == Reason.KAFKA_UNREACHABLE
     assert "nowhere.invalid:9092" in problem.message
+
+
+def test_a_broker_that_its_client_has_forgotten_is_not_the_topic_s_fault() -> None:
+    """As it may while Kafka is away."""
+    problem = TopicAdmin("127.0.0.1:1")._problem("topic postpaid", KafkaError(KafkaError._DESTROY_BROKER))
+    assert problem.reason == Reason.KAFKA_UNREACHABLE
 
 
 def test_a_cluster_has_one_client(kafka_bootstrap: str) -> None:
