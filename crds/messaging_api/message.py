@@ -65,7 +65,7 @@ class MessageState(StrEnum):
 
     accepted → charged → sent → delivered | failed
     accepted → refused | expired
-    charged → expired | dead-lettered
+    charged → expired | dead-lettered (→ charged, when its dead letter is put back)
     """
 
     ACCEPTED = "accepted"
