@@ -7,7 +7,9 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
+import aiohttp
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
 from chaos.client import SILENT_SECONDS, Result, Verdict, verdict
 from chaos.load import sending
@@ -32,9 +34,10 @@ def burst(world: World, url: str, name: str, count: int) -> list[Answer]:
 
 
 async def _burst(world: World, url: str, name: str, count: int) -> list[Answer]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     vouched = {TENANT_HEADER: world.tenant, SCOPES_HEADER: " ".join(Scope)}
-    async with httpx.AsyncClient(base_url=url, headers=vouched, limits=limits, timeout=60) as client:
+    # httpx's own pool looks through all connections for each, and that would be what is measured.
+    many = AiohttpTransport(limits=httpx.Limits(max_connections=count, max_keepalive_connections=0))
+    async with httpx.AsyncClient(base_url=url, headers=vouched, transport=many, timeout=60) as client:
         account = {"billingType": "Postpaid", "currency": CURRENCY}
         (await client.put(f"/v1/accounts/{name}", json=account)).raise_for_status()
         return await asyncio.gather(*(_post(world, client, name, number) for number in range(count)))
@@ -56,6 +59,6 @@ async def _answer(client: httpx.AsyncClient, key: str, message: MessageRequest) 
         answer = await client.post(
             "/v1/messages", json=body, headers={IDEMPOTENCY_HEADER: key}, timeout=3 * SILENT_SECONDS
         )
-    except httpx.TransportError:
+    except (httpx.TransportError, aiohttp.ClientError, TimeoutError):
         return Answer(0)
     return Answer(answer.status_code, answer.headers.get("Retry-After", ""))

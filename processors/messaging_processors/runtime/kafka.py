@@ -180,9 +180,9 @@ class Reader:
 
     def _look(self, statistics: Statistics) -> None:
         self._stable_offsets.look(statistics, self._assigned, self._paused)
-        away, self._told = self._connection.is_away(), statistics["cgrp"]
+        away, self._told = self._connection.is_away(), statistics.get("cgrp", {})  # there is none while it closes
         self._stalls.look(statistics, set() if away else self._assigned - self._paused)
-        settled = (self._told["join_state"], self._told["assignment_size"]) == ("steady", len(self._assigned))
+        settled = self._told.get("join_state") == "steady" and self._told["assignment_size"] == len(self._assigned)
         self._patience.note(Trouble.UNSETTLED, not (settled or away))
         self._questions.listen()
 

@@ -284,6 +284,12 @@ def test_questions_are_asked_by_another_client_where_one_gets_no_answers(
         turn_until(lambda: questions.end((broker.name("input"), 0)) == 0)
 
 
+def test_a_client_that_closes_has_nothing_to_tell_of_its_group(broker: Broker) -> None:
+    with a_reader(broker) as reader:
+        reader._look({"time": 0, "ts": 0, "brokers": {}, "topics": {}})
+        read(reader, put(broker, range(10)))
+
+
 def test_a_client_whose_offsets_the_group_never_takes_is_given_up_for_another(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
