@@ -41,8 +41,9 @@ class Judge:
 
     def news(self, seen: Observed) -> list[Violation]:
         """What Kafka left unmarked since the last look excuses what is there twice by now, and nothing later."""
-        excused = replace(seen, unmarked=seen.unmarked[self._told :])
-        found = [violation for violation in violations(excused) if violation not in self._known]
-        self._known.update(violations(replace(seen, unmarked=())))
-        self._told = len(seen.unmarked)
+        unmarked, self._told = seen.unmarked[self._told :], len(seen.unmarked)
+        everything = violations(replace(seen, unmarked=()))
+        counts = violations(replace(seen, unmarked=unmarked)) if unmarked else everything
+        found = [violation for violation in counts if violation not in self._known]
+        self._known.update(everything)
         return found

@@ -32,9 +32,12 @@ def payments(world: Observed) -> Iterator[Violation]:
 
 def balances(world: Observed) -> Iterator[Violation]:
     """Each entry's own, and the account's."""
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for entry in sorted(world.entries, key=lambda entry: entry.sequence):
+        entries[entry.account].append(entry)
     for account in world.accounts:
         balance = 0
-        for entry in _of(world, account):
+        for entry in entries[account.id]:
             balance += entry.amount
             if balance != entry.balance:
                 yield Violation(Check.BALANCES, f"{entry}: the sum is {balance}")
@@ -93,10 +96,6 @@ def _floor(account: Account) -> float:
     if account.billing_type is BillingType.PREPAID:
         return 0
     return float("-inf") if account.credit_limit is None else -account.credit_limit
-
-
-def _of(world: Observed, account: Account) -> list[Entry]:
-    return sorted((entry for entry in world.entries if entry.account == account.id), key=lambda entry: entry.sequence)
 
 
 def _rated(world: Observed) -> Iterator[tuple[Entry, str, int]]:
