@@ -90,12 +90,14 @@ e2e: up ## the whole flow on a real cluster, with faults
 CHAOS := mkdir -p build && $(BIN)/pytest -q --timeout 300 --basetemp build/chaos --durations 0 --durations-min 1 tests/chaos
 
 .PHONY: chaos
-chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; a quarter of an hour
+chaos: venv ## every fault on real processes, with an oracle of exactly-once charging; 15 to 25 minutes
 	$(CHAOS)
 
+FAULT := tests/chaos/test_faults.py::test_every_promise_holds
 .PHONY: chaos-fast
-chaos-fast: venv ## the same without the billings that are wrong on purpose, by which the oracle itself is tried
-	$(CHAOS) --ignore tests/chaos/test_mutants.py
+chaos-fast: venv ## the same without what e2e does on a cluster, and without the wrong billings that try the oracle
+	$(CHAOS) --ignore tests/chaos/test_mutants.py \
+	  --deselect '$(FAULT)[billing and sinks roll]' --deselect '$(FAULT)[topics grow, all being done]'
 
 SECONDS ?= 600
 .PHONY: soak
