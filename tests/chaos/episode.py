@@ -33,6 +33,8 @@ class Fault:
     rate: float = 60
     ordered: bool = True
     """Whether the order of an account's messages is promised throughout."""
+    elsewhere: str = ""
+    """Which tests of other tiers try it, too."""
 
 
 @dataclass(frozen=True)

@@ -102,5 +102,11 @@ FAULTS = (
     _killed(MESSAGING),
     Fault("be-messaging freezes", "G2 K2", _frozen, _broken),
     Fault("more requests than it takes", "G4", _overrun, lambda scene: scene.doubts),
-    Fault("be-messaging rolls", "G6", _told_to_end, lambda scene: scene.said("stopped", MESSAGING)),
+    Fault(
+        "be-messaging rolls",
+        "G6",
+        _told_to_end,
+        lambda scene: scene.said("stopped", MESSAGING),
+        elsewhere="integration/messaging/test_rollout.py",
+    ),
 )

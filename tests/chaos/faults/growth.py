@@ -75,5 +75,12 @@ def _in_new_partitions(scene: Scene) -> int:
 
 FAULTS = (
     Fault("topics grow", "K15", _grown, _in_new_partitions, ordered=False),
-    Fault("topics grow, all being done", "K14", _grown_drained, _in_new_partitions, _was_open_soon),
+    Fault(
+        "topics grow, all being done",
+        "K14",
+        _grown_drained,
+        _in_new_partitions,
+        _was_open_soon,
+        elsewhere="e2e/test_growth.py",
+    ),
 )

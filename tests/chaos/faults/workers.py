@@ -177,7 +177,19 @@ FAULTS = (
     Fault("billing and sinks are killed", "K1 S4", _killed, lambda scene: scene.tally[_IN_HAND]),
     _frozen("billing-marketing"),
     _frozen("marketing"),
-    Fault("more and fewer pods", "K3", _scaled, lambda scene: scene.said(_LOST)),
+    Fault(
+        "more and fewer pods",
+        "K3",
+        _scaled,
+        lambda scene: scene.said(_LOST),
+        elsewhere="integration/billing/test_exactly_once.py",
+    ),
     Fault("killed inside a transaction", "K9", _dangling, lambda scene: scene.said(ENDED, _ALONE)),
-    Fault("billing and sinks roll", "K22", _rolled, lambda scene: scene.said("stopped")),
+    Fault(
+        "billing and sinks roll",
+        "K22",
+        _rolled,
+        lambda scene: scene.said("stopped"),
+        elsewhere="e2e/test_flow.py",
+    ),
 )
