@@ -8,7 +8,8 @@ from messaging_api.processor import BillingConfig, SinkConfig
 from messaging_processors.billing import main as billing
 from messaging_processors.config import Ports, Secrets
 from messaging_processors.runtime.health import Health
-from messaging_processors.runtime.kafka import Batch
+from messaging_processors.runtime.kafka import Batch, Reader
+from messaging_processors.runtime.positions import partitions_of
 from messaging_processors.runtime.process import Runtime
 from messaging_processors.sink.loop import Sink
 from messaging_processors.sink.main import assemble
@@ -30,6 +31,12 @@ def turn_until(done: Callable[[], object], *steps: Callable[[], None], within: f
         return done()
 
     eventually(turned, within, every=0)
+
+
+def handed_out(reader: Reader) -> list[int]:
+    """How far its client is with each partition."""
+    places = reader._consumer.position(partitions_of(sorted(reader.assigned)))
+    return [place.offset for place in places]
 
 
 class BillingPod:

@@ -25,7 +25,7 @@ LATE = Counter(
     "Seconds in which a transaction that had been open for over 7.5 s kept records from being read.",
 )
 CLIENTS_GIVEN_UP = Counter(
-    "messaging_kafka_clients_given_up_total", "Clients that Kafka's silence or a change of the group left stuck."
+    "messaging_kafka_clients_given_up_total", "Members of the group that Kafka's silence or a rebalance left stuck."
 )
 CIRCUIT = Enum(
     "messaging_third_party_circuit",

@@ -1,6 +1,6 @@
 """What a client of Kafka's gets over by itself, and for how long; `Reader` gives up one that does not get over it.
 
-Promise: nothing is `spent` for time in which nobody looked, nor for what has ended since.
+Promise: what was not seen again after its time is not `spent`, nor is what has ended since.
 """
 
 import time

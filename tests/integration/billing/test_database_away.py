@@ -12,11 +12,10 @@ from messaging_api.processor import BillingConfig
 from messaging_cli.local.process import Service
 from messaging_processors.runtime import connection, kafka
 from messaging_processors.runtime.database import DATABASE
-from messaging_processors.runtime.positions import partitions_of
 from testkit.accounts import Accounts
 from testkit.broker import Broker
 from testkit.charging import INPUTS, charged, errors, feed, put
-from testkit.loops import BillingPod, billing_pods, turn_until
+from testkit.loops import BillingPod, billing_pods, handed_out, turn_until
 from testkit.samples import a_billing_config, an_accepted_message
 
 
@@ -30,12 +29,6 @@ def broker(kafka_bootstrap: str) -> Broker:
 @pytest.fixture
 def config(broker: Broker) -> BillingConfig:
     return a_billing_config("marketing", broker.bootstrap, broker.prefix)
-
-
-def handed_out(pod: BillingPod) -> list[int]:
-    """How far the client is with each partition."""
-    places = pod.reader._consumer.position(partitions_of(sorted(pod.reader.assigned)))
-    return [place.offset for place in places]
 
 
 def is_away(pod: BillingPod) -> bool:
@@ -107,11 +100,11 @@ def test_billing_that_waits_longer_than_a_member_may_be_silent_reads_nothing_and
             put(broker, [given_up], partition=0)  # its partition is paused to be read again, the others to wait
             turn_until(lambda: pod.billing.waits_for == DATABASE, pod.step)
             pod.billing._backoff.failed(retry_after=60)  # an attempt would be heard by the group, too
-            before = handed_out(pod)
+            before = handed_out(pod.reader)
             ids += [str(given_up.id), *feed(broker, 200)]
             end = time.monotonic() + 8
             turn_until(lambda: time.monotonic() > end, pod.step)
-            assert handed_out(pod) == before, "something was read meanwhile"
+            assert handed_out(pod.reader) == before, "something was read meanwhile"
         pod.billing._backoff.succeeded()
         turn_until(lambda: broker.done(config.group_id, INPUTS) == len(ids), *[pod.step] * 3)
         assert (pod.reader._group, pod.reader.assigned) == (member, mine), "it has left the group meanwhile"

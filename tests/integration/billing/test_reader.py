@@ -201,6 +201,10 @@ def test_a_reader_whose_client_is_given_up_reads_on_from_where_the_group_is(
         assert reader.assigned == mine
 
 
+def clients_given_up() -> float:
+    return REGISTRY.get_sample_value("messaging_kafka_clients_given_up_total") or 0.0
+
+
 def given_up(logs: list[EventDict]) -> list[str]:
     """What was said of clients that were."""
     return [line["event"] for line in logs if "another client" in line["event"]]
@@ -294,12 +298,13 @@ def test_a_client_whose_offsets_the_group_never_takes_is_given_up_for_another(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SECONDS, Trouble.REFUSED, 1.0)
-    refusal = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    refusal, before = KafkaError(KafkaError.ILLEGAL_GENERATION), clients_given_up()
     with a_reader(broker) as reader, capture_logs() as logs:
         read(reader, put(broker, range(10)))
         turn_until(lambda: given_up(logs), lambda: reader._noted(refusal, []), reading(reader, []))
         read(reader, values_of(range(10)))
     assert given_up(logs) == ["the group has taken no offsets of it for long, another client tries"]
+    assert clients_given_up() == before + 1
 
 
 def test_a_client_that_has_nothing_to_read_or_is_held_is_kept(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,9 @@ from messaging_cli.local.third_party import Behaviour
 from messaging_processors.runtime import connection, kafka
 from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.database import DATABASE
-from messaging_processors.runtime.positions import partitions_of
-from messaging_processors.sink.loop import Sink
 from messaging_processors.sink.third_party import THIRD_PARTY
 from testkit.arriving import Ends, finish, once, some_messages
-from testkit.loops import Sinks, turn_until
+from testkit.loops import Sinks, handed_out, turn_until
 
 
 @pytest.fixture
@@ -26,12 +24,6 @@ def _strict_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that is silent for little more than a session is put out."""
     usual = connection.group_settings
     monkeypatch.setattr(kafka, "group_settings", lambda group: usual(group) | {"max.poll.interval.ms": 7000})
-
-
-def handed_out(sink: Sink) -> list[int]:
-    """How far the client is with each partition."""
-    places = sink.reader._consumer.position(partitions_of(sorted(sink.reader.assigned)))
-    return [place.offset for place in places]
 
 
 def noted(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object] = lambda: None) -> list[bool]:
@@ -225,11 +217,11 @@ def test_a_sink_that_waits_longer_than_a_member_may_be_silent_reads_nothing_and_
         ends.put(charged[20:40])
         turn_until(lambda: sink.waits_for == DATABASE, sink.step)
         sink.backoff.failed(retry_after=60)  # an attempt would be heard by the group, too
-        before = handed_out(sink)
+        before = handed_out(sink.reader)
         ends.put(charged[40:])
         end = time.monotonic() + 8
         turn_until(lambda: time.monotonic() > end, sink.step)
-        assert handed_out(sink) == before, "something was read meanwhile"
+        assert handed_out(sink.reader) == before, "something was read meanwhile"
     finally:
         postgres.start()
     sink.backoff.succeeded()
