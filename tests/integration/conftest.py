@@ -1,4 +1,4 @@
-"""A database of its own for each test that asks for one; folders say what is in it."""
+"""A database of its own and topics of its own for each test that asks for them; folders say what is in them."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from messaging_processors.runtime import cache, database
 from testkit.accounts import a_database
+from testkit.broker import Broker
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +27,10 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
     engine = database.connect(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def broker(kafka_bootstrap: str) -> Iterator[Broker]:
+    broker = Broker(kafka_bootstrap)
+    yield broker
+    broker.remove_topics()

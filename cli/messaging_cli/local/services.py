@@ -163,6 +163,7 @@ ONE_BROKER = {
     "group.initial.rebalance.delay.ms": "0",
     "auto.create.topics.enable": "false",
     "metadata.max.idle.interval.ms": "5000",  # idle work that nobody needs
+    "file.delete.delay.ms": "1000",  # nobody reads a deleted topic any more
     # After SIGKILL the broker waits for its own former session to end before it is back.
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "500",

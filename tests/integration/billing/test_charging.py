@@ -26,8 +26,7 @@ Start = Callable[..., BillingPod]
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics(dict.fromkeys([*INPUTS, *DOMAINS], 2))
     broker.make_topics({f"billing-{domain}.dlq": 1 for domain in DOMAINS})
     return broker

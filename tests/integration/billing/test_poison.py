@@ -43,8 +43,7 @@ POISON: dict[str, tuple[bytes | None, Headers, str, str]] = {
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics({"postpaid": 2, "prepaid": 2}, {"max.message.bytes": "3000000"})
     broker.make_topics(dict.fromkeys(DOMAINS, 1))
     # A dead letter is its record and some headers: it needs more room than its record.

@@ -33,8 +33,7 @@ KAFKAS_SECONDS = 25.0
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics({"input": 2})
     return broker
 

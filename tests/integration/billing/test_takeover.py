@@ -15,8 +15,7 @@ PARTITIONS = 3
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics({"postpaid": PARTITIONS, "prepaid": PARTITIONS, "marketing": 1, "billing-marketing.dlq": 1})
     return broker
 

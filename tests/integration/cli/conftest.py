@@ -16,8 +16,7 @@ DEAD_LETTERS = tuple(f"{kind}{domain}.dlq" for kind in ("", "billing-") for doma
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics(dict.fromkeys((*TOPICS, *DEAD_LETTERS), 2))
     return broker
 

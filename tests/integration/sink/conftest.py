@@ -14,8 +14,7 @@ from testkit.samples import a_sink_config
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics({"marketing": 2, "marketing.dlq": 2})
     return broker
 

@@ -17,8 +17,7 @@ def topics(kafka_bootstrap: str) -> Topics:
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str) -> Broker:
-    broker = Broker(kafka_bootstrap)
+def broker(broker: Broker) -> Broker:
     broker.make_topics({"marketing": 3, "empty": 3})
     return broker
 
