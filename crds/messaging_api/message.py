@@ -41,6 +41,17 @@ DEAD_LETTER_PREFIX = "dlq_"
 """Headers of that beginning are ours: a record's own cannot use them."""
 
 
+IdempotencyKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Visible ASCII characters. A repeat with the same key takes effect once.",
+    ),
+]
+
+
 class DeadLetterHeader(StrEnum):
     """What is added to a record that is put aside: why, and where it comes from. Added last, so the last one counts."""
 

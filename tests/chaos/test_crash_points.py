@@ -6,7 +6,7 @@ side: most of a run is waiting for the group to notice the death.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ AT_ONCE = 8
 MOST_RUNS = 3
 """At one point, until somebody dies there."""
 ONE_KEY = "the-only-one"
+BATCH_KEYS = ("the-first-of-many", "the-second")
 DONE_SECONDS = 20.0
 """From the restart: the group misses the dead for 6 s and gives its partitions away within one, eight at a time."""
 LAST_SECONDS = 0.5
@@ -175,7 +176,7 @@ class SinkJob:
 
 
 class MessagingJob:
-    """An account, money for it and a message, each asked for until it is answered; then billing has its turn."""
+    """An account, money for it, a message and a batch, each asked for until it is answered; then billing's turn."""
 
     def __init__(self, kafka: str, stores: tuple[str, str]) -> None:
         self.environment = dict(zip(("DATABASE_URL", "CACHE_URL"), stores, strict=True))
@@ -197,10 +198,12 @@ class MessagingJob:
             {"amount": "1", "currency": "USD"},
         )
         message = {"accountId": self._account, "domain": "marketing", "to": "+12025550123", "body": "Hello"}
-        self._todo: list[tuple[str, str, dict[str, str]]] = [
+        batch = {"messages": [message | {"idempotencyKey": key} for key in BATCH_KEYS]}
+        self._todo: list[tuple[str, str, Mapping[str, object]]] = [
             ("PUT", f"/v1/accounts/{self._account}", account),
             ("POST", f"/v1/accounts/{self._account}/top-ups", money),
             ("POST", "/v1/messages", message),
+            ("POST", "/v1/messages:batch", batch),
         ]
 
     def advance(self, url: str) -> bool:
@@ -211,6 +214,7 @@ class MessagingJob:
                 method, path, body = self._todo[0]
                 answer = httpx.request(method, url + path, json=body, headers=headers)
                 assert answer.is_success, answer.text
+                assert {result["status"] for result in answer.json().get("results", ())} <= {202}, answer.text
                 self._todo.pop(0)
         return not self._todo
 
@@ -219,12 +223,13 @@ class MessagingJob:
         with billing_pods(config, database_url=self.environment["DATABASE_URL"]) as (pod,):
             end = self._broker.ends("prepaid")[0]
             turn_until(lambda: self._broker.done(config.group_id, ["prepaid"]) == end, *[pod.step] * 3)
-        identifier = idempotent_id(self._tenant, ONE_KEY)
+        messages = [idempotent_id(self._tenant, key) for key in (ONE_KEY, *BATCH_KEYS)]
         accounts = Accounts(self.environment["DATABASE_URL"])
         entries = accounts.ledger(self._account, self._tenant)
-        assert [(entry.kind, entry.amount_micros) for entry in entries] == [("top-up", 1_000_000), ("charge", -7_500)]
-        assert accounts.balance(self._account, self._tenant) == "0.9925"
-        assert [one.id for one in told(self._broker)] == [identifier] == [entries[1].id]
+        charge = ("charge", -7_500)
+        assert [(entry.kind, entry.amount_micros) for entry in entries] == [("top-up", 1_000_000), *[charge] * 3]
+        assert accounts.balance(self._account, self._tenant) == "0.9775"
+        assert [one.id for one in told(self._broker)] == messages == [entry.id for entry in entries[1:]]
 
 
 @pytest.mark.timeout(300)
@@ -246,7 +251,9 @@ def test_what_be_messaging_has_taken_is_charged_once_wherever_it_dies(
     kafka: Service, stores: tuple[str, str], tmp_path: Path
 ) -> None:
     runs = Runs(lambda: MessagingJob(kafka.address, stores), tmp_path)
-    runs.crash_everywhere("Connection.commit", "Producer.produce", "delivery", "Redis.execute_command")
+    runs.crash_everywhere(
+        "Connection.commit", "Producer.produce", "delivery", "Redis.execute_command", "Pipeline.execute"
+    )
 
 
 @pytest.fixture

@@ -126,10 +126,8 @@ def main() -> None:
 
 EFFECTS = Effects()
 install(EFFECTS)
-# After that, for they take the clients' classes by name.
+# After that, for its modules take the clients' classes by name.
 processor = importlib.import_module("messaging_processors.__main__").main
-for _kind in ("billing", "messaging", "sink"):
-    importlib.import_module(f"messaging_processors.{_kind}.main")
 
 if __name__ == "__main__":
     main()

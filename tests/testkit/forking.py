@@ -1,12 +1,11 @@
-"""Processors that can crash, forked from a process that has imported everything: that is most of what a start takes."""
+"""Processors that can crash, forked like those that cannot."""
 
 from multiprocessing.process import BaseProcess
 
-from testkit.forked import FORKING, ForkedProcess, run
+from testkit.forked import ForkedProcess, run
 from testkit.processes import Slot
 
 _CRASHING = "testkit.crashing"
-FORKING.set_forkserver_preload([_CRASHING])
 
 
 def launch(slot: Slot, module: str = _CRASHING, **environment: str) -> BaseProcess:

@@ -1,7 +1,7 @@
 """be-messaging without its stores: it answers in the test's own process, and Kafka's part ends as the test says."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,17 @@ from messaging_api.money import amount
 from messaging_api.processor import DomainConfig, MessagingConfig
 from messaging_api.topology import BillingType
 from messaging_processors.messaging.account_api import AccountApi
-from messaging_processors.messaging.accounts import AccountChange, Accounts, CurrencyFixed
+from messaging_processors.messaging.accounts import AccountChange, Accounts, CurrencyFixed, Terms
 from messaging_processors.messaging.app import create_app
 from messaging_processors.messaging.erasing import Erasures
 from messaging_processors.messaging.erasure_api import ErasureApi
+from messaging_processors.messaging.intake import Intake
 from messaging_processors.messaging.ledger import Ledger, NoSuchAccount, OtherCurrency, TopUp
 from messaging_processors.messaging.message_api import MessageApi
 from messaging_processors.messaging.messages import Messages
 from messaging_processors.messaging.repeats import Repeats
 from messaging_processors.messaging.storing import StoreThreads
-from messaging_processors.runtime.cache import Cache
 from messaging_processors.runtime.errors import Away
-from messaging_processors.runtime.health import Health
 from messaging_processors.runtime.publishing import NotPublished, Publisher
 from messaging_processors.runtime.records import Outgoing
 
@@ -51,19 +50,15 @@ def vouched(tenant: str = TENANT, *scopes: str) -> dict[str, str]:
     return {TENANT_HEADER: tenant, SCOPES_HEADER: " ".join(scopes or tuple(Scope))}
 
 
-class NoRedis(Cache):
-    """Finds nothing."""
-
-    def __init__(self) -> None:
-        super().__init__("redis://127.0.0.1:1/0", 60, Health())
-
-
 class FewAccounts(Accounts):
     """postpaid-1 and prepaid-1 of the tenant `shop`, both in USD."""
 
     def __init__(self) -> None:
         self.away = False
-        self._cache = NoRedis()
+
+    def terms(self, tenant: str, account_ids: Iterable[str]) -> dict[str, Terms]:
+        views = [view for account_id in account_ids if (view := self.find(tenant, account_id))]
+        return {view.id: Terms(billing_type=view.billing_type, currency=view.currency) for view in views}
 
     def find(self, tenant: str, account_id: str) -> AccountView | None:
         if self.away:
@@ -124,11 +119,12 @@ class Memory(Repeats):
     def __init__(self) -> None:
         self.known: dict[UUID, bytes] = {}
 
-    def contradicts(self, message: AcceptedMessage) -> bool:
-        return self.known.get(message.id) not in (None, payload_hash(message))
+    def contradicting(self, messages: Sequence[AcceptedMessage]) -> list[AcceptedMessage]:
+        return [message for message in messages if self.known.get(message.id) not in (None, payload_hash(message))]
 
-    def remember(self, message: AcceptedMessage) -> None:
-        self.known.setdefault(message.id, payload_hash(message))
+    def remember(self, messages: Sequence[AcceptedMessage]) -> None:
+        for message in messages:
+            self.known.setdefault(message.id, payload_hash(message))
 
 
 class NobodyToErase(Erasures):
@@ -178,7 +174,8 @@ class BeMessaging:
 
     def _app(self) -> Any:  # noqa: ANN401  an ASGI application
         threads = StoreThreads()
-        messages = MessageApi(self._config, self.accounts, OneMessage(), self.repeats, self.publisher, threads)
+        intake = Intake(self._config, self.accounts, self.repeats, self.publisher, threads)
+        messages = MessageApi(self._config, intake, OneMessage(), self.publisher, threads)
         accounts = AccountApi(self._config, self.accounts, EmptyLedger(self.accounts), threads)
         return create_app(messages, accounts, ErasureApi(NobodyToErase(), threads))
 

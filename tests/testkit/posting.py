@@ -30,6 +30,11 @@ class Caller:
         message = {"accountId": account, "domain": "marketing", "to": "+12025550101", "body": body}
         return self.ask("POST", "/v1/messages", message, **headers)
 
+    def post_batch(self, *messages: dict[str, str]) -> httpx.Response:
+        """Each message is what differs from a usual one."""
+        usual = {"domain": "marketing", "to": "+12025550101", "body": "hello"}
+        return self.ask("POST", "/v1/messages:batch", {"messages": [usual | message for message in messages]})
+
     def message(self, message_id: object) -> httpx.Response:
         return self.ask("GET", f"/v1/messages/{message_id}")
 

@@ -14,11 +14,17 @@ from messaging_api.message import (
     Receipt,
     idempotent_id,
 )
+from messaging_api.processor import MessagingConfig
 from messaging_api.topology import BillingType
 from messaging_processors.runtime.events import Event
 from messaging_processors.runtime.records import Outgoing
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def source_of(config: MessagingConfig) -> str:
+    """The CloudEvents source of be-messaging's records."""
+    return f"/{config.namespace}/{config.topology}/{config.processor}"
 
 
 def message_id(tenant: Tenant, key: str | None) -> UUID:

@@ -28,7 +28,7 @@ from messaging_processors.messaging.parameters import (
     AccountIdInPath,
     AccountKeeper,
     After,
-    IdempotencyKey,
+    Key,
     Limit,
     Payer,
 )
@@ -72,9 +72,7 @@ class AccountApi:
             raise _no_account(account_id)
         return found
 
-    async def top_up(
-        self, caller: Payer, account_id: AccountIdInPath, request: TopUpRequest, key: IdempotencyKey
-    ) -> LedgerEntry:
+    async def top_up(self, caller: Payer, account_id: AccountIdInPath, request: TopUpRequest, key: Key) -> LedgerEntry:
         """Adds to an account's balance, once for each `Idempotency-Key`: a repeat gets the same entry."""
         top_up = TopUp(caller.tenant, account_id, key, micros(request.amount), request.currency)
         try:

@@ -6,8 +6,10 @@ before a change never overwrites it (`put_absent`). What Redis missed, it is tol
 the same row lock; only where this process ends before that, an old type counts until its time in Redis is over.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, select
@@ -60,20 +62,24 @@ class Accounts:
         self._health = health
         self._untold: set[tuple[Tenant, AccountId]] = set()
 
-    def terms(self, tenant: Tenant, account_id: AccountId) -> Terms | None:
-        """How the account pays, from Redis or else from the database."""
-
-        def stored() -> Terms | None:
-            view = self.find(tenant, account_id)
-            return _terms(view) if view else None
-
-        return read_through(self._cache, terms_cache_key(tenant, account_id), Terms, stored, lambda _: True)
+    def terms(self, tenant: Tenant, account_ids: Iterable[AccountId]) -> dict[AccountId, Terms]:
+        """How those accounts pay that there are, from Redis or else from the database."""
+        keys = {account_id: terms_cache_key(tenant, account_id) for account_id in account_ids}
+        return read_through(self._cache, keys, Terms, partial(self._stored_terms, tenant), lambda _: True)
 
     def find(self, tenant: Tenant, account_id: AccountId) -> AccountView | None:
         """The account with its balance, from the database."""
         with reading(self._engine, self._health) as connection:
             row = connection.execute(account_of(tenant, account_id)).one_or_none()
         return account_view(row) if row else None
+
+    def _stored_terms(self, tenant: Tenant, account_ids: Iterable[AccountId]) -> dict[AccountId, Terms]:
+        wanted = select(accounts.c.id, accounts.c.billing_type, accounts.c.currency).where(
+            accounts.c.tenant == tenant, accounts.c.id.in_(account_ids)
+        )
+        with reading(self._engine, self._health) as connection:
+            rows = connection.execute(wanted).all()
+        return {row.id: Terms(billing_type=row.billing_type, currency=row.currency) for row in rows}
 
     def save(self, change: AccountChange, deadline: float) -> AccountView:
         """Creates the account or changes how it pays; raises as `changing` does, and `CurrencyFixed`."""

@@ -61,6 +61,8 @@ def create_app(messages: MessageApi, accounts: AccountApi, erasures: ErasureApi)
     account = "/v1/accounts/{id}"
     add = app.add_api_route
     add("/v1/messages", messages.accept, methods=["POST"], status_code=202, responses=repeatable)
+    batch = "/v1/messages:batch"
+    add(batch, messages.accept_batch, methods=["POST"], responses=written, response_model_exclude_none=True)
     add("/v1/messages/{id}", messages.message, methods=["GET"], responses=_problems(404))
     add("/v1/receipts", messages.receipt, methods=["POST"], status_code=202, responses=written)
     of_an_account = _problems(400, 404, 409, 413, 415, 504)

@@ -9,6 +9,7 @@ from messaging_processors.messaging.accounts import Accounts
 from messaging_processors.messaging.app import create_app
 from messaging_processors.messaging.erasing import Erasures
 from messaging_processors.messaging.erasure_api import ErasureApi
+from messaging_processors.messaging.intake import Intake
 from messaging_processors.messaging.ledger import Ledger
 from messaging_processors.messaging.message_api import MessageApi
 from messaging_processors.messaging.messages import Messages
@@ -70,8 +71,9 @@ def run(config: MessagingConfig, runtime: Runtime) -> None:
     threads = StoreThreads()
     messages = Messages(engine, cache, runtime.health, config.retention)
     repeats = Repeats(engine, cache, runtime.health)
+    intake = Intake(config, accounts, repeats, publisher, threads)
     app = create_app(
-        MessageApi(config, accounts, messages, repeats, publisher, threads),
+        MessageApi(config, intake, messages, publisher, threads),
         AccountApi(config, accounts, Ledger(engine, runtime.health), threads),
         ErasureApi(Erasures(engine, cache, runtime.health), threads),
     )

@@ -43,15 +43,17 @@ class Messages:
 
     def find(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
         """The message's state; None before it is stored, after its retention, and for other tenants'."""
-        key = message_cache_key(tenant, message_id)
-        return read_through(self._cache, key, MessageView, lambda: self._stored(tenant, message_id), _is_remembered)
+        keys = {message_id: message_cache_key(tenant, message_id)}
+        found = read_through(self._cache, keys, MessageView, lambda _: self._stored(tenant, message_id), _is_remembered)
+        return found.get(message_id)
 
-    def _stored(self, tenant: Tenant, message_id: UUID) -> MessageView | None:
+    def _stored(self, tenant: Tenant, message_id: UUID) -> dict[UUID, MessageView]:
         with reading(self._engine, self._health) as connection:
             row = connection.execute(_row_or_entry(tenant, message_id, self._has_its_row)).first()
         if row is None:
-            return None
-        return MessageView(id=message_id, state=_BILLED.get(row.state) or MessageState(row.state), reason=row.reason)
+            return {}
+        state = _BILLED.get(row.state) or MessageState(row.state)
+        return {message_id: MessageView(id=message_id, state=state, reason=row.reason)}
 
 
 def _younger_than(retention: Retention) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from messaging_api.access import API_KEY_HEADER, SCOPES_HEADER, TENANT_HEADER, Scope
 from messaging_api.account import AccountId
-from messaging_api.message import IDEMPOTENCY_HEADER
+from messaging_api.message import IDEMPOTENCY_HEADER, IdempotencyKey
 from messaging_processors.messaging.access import Caller, caller_of, require_scope
 
 _LARGEST_SEQUENCE = 2**63 - 1
@@ -41,15 +41,8 @@ Eraser = Annotated[Caller, Depends(_with_scope(Scope.ERASURES))]
 
 MessageIdInPath = Annotated[UUID, Path(alias="id")]
 AccountIdInPath = Annotated[AccountId, Path(alias="id")]
-_IDEMPOTENCY_KEY = Header(
-    alias=IDEMPOTENCY_HEADER,
-    min_length=1,
-    max_length=255,
-    pattern=r"^[\x21-\x7e]+$",
-    description="Visible ASCII characters. A repeat with the same key takes effect once.",
-)
-IdempotencyKey = Annotated[str, _IDEMPOTENCY_KEY]
-OptionalIdempotencyKey = Annotated[str | None, _IDEMPOTENCY_KEY]
+Key = Annotated[IdempotencyKey, Header(alias=IDEMPOTENCY_HEADER)]
+OptionalKey = Annotated[IdempotencyKey | None, Header(alias=IDEMPOTENCY_HEADER)]
 Traceparent = Annotated[str | None, Header()]
 After = Annotated[int, Query(ge=0, le=_LARGEST_SEQUENCE, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=500)]

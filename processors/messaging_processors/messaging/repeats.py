@@ -4,6 +4,9 @@ Promise: best effort, to tell a caller at once what it would else learn from a d
 ledger decides: a message's id is made of its key, and it is charged once.
 """
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from sqlalchemy import Engine, select
 
 from messaging_api.message import AcceptedMessage, payload_hash
@@ -22,28 +25,36 @@ class Repeats:
         self._cache = cache
         self._health = health
 
-    def contradicts(self, message: AcceptedMessage) -> bool:
-        """True if another message is known to have come under the same key."""
-        wanted = payload_hash(message).hex()
-        remembered = self._cache.get(_key(message))
-        if remembered == wanted:
-            return False
+    def contradicting(self, messages: Sequence[AcceptedMessage]) -> list[AcceptedMessage]:
+        """Those before which another message is known to have come under the same key, be it one of `messages`."""
+        hashes = [payload_hash(message).hex() for message in messages]
+        remembered = self._cache.get_all([_key(message) for message in messages])
+        known = list(zip(messages, hashes, remembered, strict=True))
         # Of two that came at once Redis may have the other one.
-        return (self._charged(message) or remembered or wanted) != wanted
+        charged = self._charged({message.id for message, wanted, found in known if found != wanted})
+        first: dict[UUID, str] = {}
+        return [
+            message
+            for message, wanted, found in known
+            if (charged.get(message.id) or found or first.setdefault(message.id, wanted)) != wanted
+        ]
 
-    def remember(self, message: AcceptedMessage) -> None:
+    def remember(self, messages: Sequence[AcceptedMessage]) -> None:
         """To be told of every message that Kafka has, or may have."""
-        self._cache.put_absent(_key(message), payload_hash(message).hex())
+        self._cache.put_absent({_key(message): payload_hash(message).hex() for message in messages})
 
-    def _charged(self, message: AcceptedMessage) -> str | None:
-        """The payload that billing has seen; None also when the database is away."""
+    def _charged(self, ids: set[UUID]) -> dict[UUID, str]:
+        """The payloads that billing has seen; nothing also when the database is away."""
+        if not ids:
+            return {}
+        seen = select(ledger_entries.c.id, ledger_entries.c.payload_hash).where(
+            ledger_entries.c.id.in_(ids), ledger_entries.c.payload_hash.is_not(None)
+        )
         try:
             with reading(self._engine, self._health) as connection:
-                seen = select(ledger_entries.c.payload_hash).where(ledger_entries.c.id == message.id)
-                found = connection.scalar(seen)
+                return {row.id: bytes(row.payload_hash).hex() for row in connection.execute(seen)}
         except Away:
-            return None
-        return None if found is None else bytes(found).hex()
+            return {}
 
 
 def _key(message: AcceptedMessage) -> str:

@@ -7,7 +7,7 @@ sent depends on it.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import redis
 from redis.backoff import NoBackoff
@@ -49,17 +49,25 @@ class Cache:
 
     def get(self, key: str) -> str | None:
         """The text under `key`; None when there is none or Redis is away."""
-        found: list[object] = []
-        self._attempt(lambda: found.append(self._redis.get(key)))
-        return str(found[0]) if found and found[0] is not None else None
+        return self.get_all([key])[0]
+
+    def get_all(self, keys: Sequence[str]) -> list[str | None]:
+        """The text under each key in one round trip; None where there is none or Redis is away."""
+        found: list[str | None] = []
+        self._attempt(lambda: found.extend(None if text is None else str(text) for text in self._redis.mget(keys)))
+        return found or [None] * len(keys)
 
     def put(self, key: str, value: str) -> bool:
         """Sets `key`; False when Redis is away."""
         return self._attempt(lambda: self._redis.set(key, value, px=self._ttl_ms))
 
-    def put_absent(self, key: str, value: str) -> bool:
-        """Sets `key` only where there is nothing yet: what was read elsewhere never replaces what is newer."""
-        return self._attempt(lambda: self._redis.set(key, value, px=self._ttl_ms, nx=True))
+    def put_absent(self, pairs: Mapping[str, str]) -> bool:
+        """Sets those keys in one round trip where there is nothing yet: what was read elsewhere never replaces what is
+        newer."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, value in pairs.items():
+            pipeline.set(key, value, px=self._ttl_ms, nx=True)
+        return self._attempt(pipeline.execute)
 
     def advance(self, pairs: Mapping[str, str], field: str, ranks: Mapping[str, int]) -> bool:
         """Sets all of `pairs` in one round trip, but never over what is as far; False when Redis is away.

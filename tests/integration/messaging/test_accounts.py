@@ -80,7 +80,7 @@ def test_a_change_that_nobody_waits_for_any_more_is_not_begun(accounts: Accounts
     assert accounts.find(change.tenant, change.id) is None
     saved = accounts.save(change, deadline=math.inf)
     assert saved == accounts.find(change.tenant, change.id)
-    assert accounts.terms(change.tenant, change.id) == change.terms
+    assert accounts.terms(change.tenant, [change.id, "nobody"]) == {change.id: change.terms}
 
 
 def test_a_change_that_the_database_does_not_finish_is_unknown(accounts: Accounts, postgres_url: str) -> None:
@@ -111,7 +111,8 @@ def test_what_redis_was_not_told_it_is_told_in_the_order_of_the_changes(
         waiting = sa.text("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'")
         eventually(lambda: execute(postgres_url, waiting), every=0.05)
     telling.join()
-    assert accounts.terms(change.tenant, change.id) == Terms(billing_type=BillingType.PREPAID, currency="USD")
+    now = Terms(billing_type=BillingType.PREPAID, currency="USD")
+    assert accounts.terms(change.tenant, [change.id]) == {change.id: now}
 
 
 def test_an_account_is_replaced_and_keeps_its_money_and_currency(callers: tuple[Caller, Caller]) -> None:

@@ -25,7 +25,7 @@ from testkit.processes import Processor, a_gateway_config, running
 
 KEY = "key-of-shop"
 HEADERS = {"X-API-Key": KEY}
-OPERATIONS = 8
+OPERATIONS = 9
 PROMISES = [
     not_a_server_error,
     status_code_conformance,

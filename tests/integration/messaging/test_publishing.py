@@ -51,9 +51,19 @@ def healthy(publisher: Publisher, health: Health) -> bool:
 
 
 def publish(publisher: Publisher, broker: Broker, *keys: bytes) -> dict[bytes, Future[None]]:
-    fates = {key: publisher.publish(Outgoing(broker.name(TOPIC), key, b"{}")) for key in keys}
+    fates = {key: handed_over(publisher, Outgoing(broker.name(TOPIC), key, b"{}")) for key in keys}
     wait(fates.values(), 10)
     return fates
+
+
+def handed_over(publisher: Publisher, record: Outgoing) -> Future[None]:
+    """Its fate, also where the publisher refuses it at once: once a cut connection is known."""
+    try:
+        return publisher.publish(record)
+    except NotPublished as error:
+        fate: Future[None] = Future()
+        fate.set_exception(error)
+        return fate
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Redis in front of the database, when both change while somebody reads."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -25,15 +25,29 @@ def always(_: MessageView) -> bool:
 def test_what_was_read_before_a_change_does_not_replace_it(cache: Cache) -> None:
     key = f"message:{uuid4()}"
 
-    def read_while_a_sink_writes() -> MessageView:
+    def read_while_a_sink_writes(_: set[UUID]) -> dict[UUID, MessageView]:
         assert cache.put(key, SENT.model_dump_json())
-        return CHARGED
+        return {ID: CHARGED}
 
-    assert read_through(cache, key, MessageView, read_while_a_sink_writes, always) == CHARGED
+    assert read_through(cache, {ID: key}, MessageView, read_while_a_sink_writes, always) == {ID: CHARGED}
     assert cache.get(key) == SENT.model_dump_json()
 
 
 def test_what_is_nowhere_is_not_remembered(cache: Cache) -> None:
     key = f"message:{uuid4()}"
-    assert read_through(cache, key, MessageView, lambda: None, always) is None
-    assert read_through(cache, key, MessageView, lambda: SENT, always) == SENT
+    assert read_through(cache, {ID: key}, MessageView, lambda _: {}, always) == {}
+    assert read_through(cache, {ID: key}, MessageView, lambda _: {ID: SENT}, always) == {ID: SENT}
+
+
+def test_only_what_redis_has_not_is_loaded_and_remembered(cache: Cache) -> None:
+    keys = {name: f"message:{uuid4()}" for name in "abc"}
+    loaded: list[set[str]] = []
+
+    def load(names: set[str]) -> dict[str, MessageView]:
+        loaded.append(names)
+        return {"b": CHARGED} if "b" in names else {}
+
+    assert cache.put(keys["a"], SENT.model_dump_json())
+    for _ in range(2):
+        assert read_through(cache, keys, MessageView, load, always) == {"a": SENT, "b": CHARGED}
+    assert loaded == [{"b", "c"}, {"c"}]

@@ -78,7 +78,7 @@ def test_without_any_memory_nothing_is_contradicted(engine: sa.Engine) -> None:
     health = Health()
     repeats = Repeats(engine, Cache("redis://127.0.0.1:1/0", 60, health), health)
     health.away(database.DATABASE, "gone")
-    assert not repeats.contradicts(a_message("account-1", "hello"))
+    assert not repeats.contradicting([a_message("account-1", "hello")])
 
 
 def test_of_two_that_came_at_once_the_one_that_was_charged_counts(
@@ -87,11 +87,11 @@ def test_of_two_that_came_at_once_the_one_that_was_charged_counts(
     repeats = Repeats(engine, Cache(redis_url, 60, Health()), Health())
     account = f"account-{uuid4()}"
     charged = a_message(account, "first")
-    repeats.remember(charged.model_copy(update={"body": "second"}))
-    assert repeats.contradicts(charged)
+    repeats.remember([charged.model_copy(update={"body": "second"})])
+    assert repeats.contradicting([charged]) == [charged]
     Accounts(database_url).register(account)
     record_entry(database_url, account, id=charged.id, tenant=TENANT, payload_hash=payload_hash(charged))
-    assert not repeats.contradicts(charged)
+    assert not repeats.contradicting([charged])
 
 
 def test_what_was_remembered_first_stays(engine: sa.Engine, redis_url: str) -> None:
@@ -99,7 +99,14 @@ def test_what_was_remembered_first_stays(engine: sa.Engine, redis_url: str) -> N
     first = a_message("account-1", "first")
     second = first.model_copy(update={"body": "second"})
     for message in (first, second):
-        repeats.remember(message)
-    assert (repeats.contradicts(first), repeats.contradicts(second)) == (False, True)
+        repeats.remember([message])
+    assert repeats.contradicting([first, second]) == [second]
     with redis.Redis.from_url(redis_url) as cache:
         assert cache.get(f"idempotency:shop:{first.id}") == payload_hash(first).hex().encode()
+
+
+def test_of_two_in_one_batch_the_first_counts(engine: sa.Engine, redis_url: str) -> None:
+    repeats = Repeats(engine, Cache(redis_url, 60, Health()), Health())
+    first = a_message("account-1", "first")
+    second = first.model_copy(update={"body": "second"})
+    assert repeats.contradicting([first, second, first, a_message("account-1", "third")]) == [second]

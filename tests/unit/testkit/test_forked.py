@@ -1,10 +1,18 @@
-"""Processes that several threads look at."""
+"""Processes that start with their libraries, and that several threads look at."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from testkit.forked import ForkedProcess
+from testkit.forked import LIBRARIES, ForkedProcess
 from testkit.waiting import eventually
+
+
+def test_a_process_begins_with_its_libraries() -> None:
+    """Nothing that it does itself imports them."""
+    process = ForkedProcess(target=exec, args=(f"import sys; sys.exit(len({set(LIBRARIES)} - sys.modules.keys()))", {}))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 def test_every_thread_is_told_how_a_process_ended() -> None:

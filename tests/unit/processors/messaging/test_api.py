@@ -194,12 +194,12 @@ def test_an_unknown_end_says_what_a_repeat_is() -> None:
 
 
 def test_a_silent_memory_of_keys_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent: Future[bool] = Future()
+    silent: Future[list[object]] = Future()
     service = BeMessaging()
     monkeypatch.setattr(storing, "BRIEFLY", 0.05)
-    monkeypatch.setattr(service.repeats, "contradicts", lambda _: silent.result())
+    monkeypatch.setattr(service.repeats, "contradicting", lambda _: silent.result())
     answer = under_key(service, "k")
-    silent.set_result(True)
+    silent.set_result([])
     assert answer.status_code == 202
 
 
@@ -231,7 +231,7 @@ def test_unknown_paths_and_methods_are_problems_too() -> None:
 def test_the_description_has_every_path_and_promises_problem_documents() -> None:
     paths = BeMessaging().ask_as({}, "GET", "/openapi.json").json()["paths"]
     account = "/v1/accounts/{id}"
-    known = {"/v1/messages", "/v1/messages/{id}", "/v1/receipts", "/v1/erasures"}
+    known = {"/v1/messages", "/v1/messages:batch", "/v1/messages/{id}", "/v1/receipts", "/v1/erasures"}
     assert paths.keys() == known | {account, f"{account}/top-ups", f"{account}/ledger"}
     refusals = paths["/v1/messages"]["post"]["responses"]
     assert {"400", "401", "403", "409", "413", "415", "422", "503", "504"} <= refusals.keys()
