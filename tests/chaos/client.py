@@ -82,7 +82,9 @@ class Client:
         self._urls = cycle(urls)
         self._wait = wait
         self._tell = tell
-        self._http = httpx.Client(headers={API_KEY_HEADER: api_key}, timeout=SILENT_SECONDS)
+        self._http = httpx.Client(
+            headers={API_KEY_HEADER: api_key}, timeout=SILENT_SECONDS, verify=False, trust_env=False
+        )
 
     def close(self) -> None:
         self._http.close()

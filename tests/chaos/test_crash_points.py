@@ -30,6 +30,7 @@ from testkit.charging import errors, told
 from testkit.forking import launch
 from testkit.loops import billing_pods, turn_until
 from testkit.messaging import vouched
+from testkit.plain_http import PLAIN
 from testkit.processes import Slot, a_slot
 from testkit.samples import a_billed_message, a_billing_config, a_sink_config, an_accepted_message
 from testkit.waiting import eventually
@@ -212,7 +213,7 @@ class MessagingJob:
         with suppress(httpx.TransportError):
             while self._todo:
                 method, path, body = self._todo[0]
-                answer = httpx.request(method, url + path, json=body, headers=headers)
+                answer = PLAIN.request(method, url + path, json=body, headers=headers)
                 assert answer.is_success, answer.text
                 assert {result["status"] for result in answer.json().get("results", ())} <= {202}, answer.text
                 self._todo.pop(0)

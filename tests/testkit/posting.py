@@ -7,9 +7,8 @@ import httpx
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
+from testkit.plain_http import PLAIN
 from testkit.waiting import eventually, must_answer
-
-SILENT = 15.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Caller:
         """`headers` by their names in Python: `idempotency_key`."""
         vouched = {TENANT_HEADER: self.tenant, SCOPES_HEADER: " ".join(self.scopes)}
         more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.request(method, f"{self.url}{path}", json=body, headers=vouched | more, timeout=SILENT)
+        return PLAIN.request(method, f"{self.url}{path}", json=body, headers=vouched | more)
 
     def post(self, account: str, body: str = "hello", **headers: str) -> httpx.Response:
         message = {"accountId": account, "domain": "marketing", "to": "+12025550101", "body": body}

@@ -18,10 +18,10 @@ from messaging_api.access import ApiKey, Scope
 from messaging_api.processor import GatewayConfig, ProcessorConfig, Readiness
 from messaging_cli.local.services import free_port
 from testkit.forked import Forked
+from testkit.plain_http import PLAIN
 from testkit.waiting import eventually
 
-# One for all: to make a client reads the certificates of this machine, and that takes 50 ms.
-_PROBER = httpx.Client(timeout=2, verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+_PROBE_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ class Processor:
     def readiness(self) -> Readiness:
         """What it says of itself; not ready as long as nobody answers."""
         try:
-            return Readiness.model_validate_json(_PROBER.get(f"{self.health_url}/readyz").content)
+            return Readiness.model_validate_json(PLAIN.get(f"{self.health_url}/readyz", timeout=_PROBE_SECONDS).content)
         except httpx.TransportError as error:
             return Readiness(ready=False, away={"process": str(error)})
 
     def is_stuck(self) -> bool:
         """Says so itself; where nobody answers nothing is known."""
         try:
-            return _PROBER.get(f"{self.health_url}/healthz").status_code == httpx.codes.SERVICE_UNAVAILABLE
+            answer = PLAIN.get(f"{self.health_url}/healthz", timeout=_PROBE_SECONDS)
         except httpx.TransportError:
             return False
+        return answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
 
     def await_ready(self) -> "Processor":
         """Waits until it can do its work."""

@@ -5,7 +5,6 @@ from collections.abc import Hashable
 from contextlib import ExitStack
 from functools import partial
 
-import httpx
 import sqlalchemy as sa
 
 from chaos.episode import Fault
@@ -16,6 +15,7 @@ from messaging_api.message import MessageState
 from messaging_cli.observing.snapshot import count
 from messaging_processors.billing.predecessors import ENDED
 from messaging_processors.runtime.schema import messages
+from testkit.plain_http import PLAIN
 from testkit.waiting import eventually, for_seconds
 
 _ALONE = "billing-authentication"
@@ -125,7 +125,7 @@ def _holds_a_batch(scene: Scene, processor: str) -> bool:
 
 def _given_up(pod: Pod) -> float:
     """How many batches, by billing or a sink."""
-    return count(httpx.get(f"{pod.running.health_url}/metrics").text).errors
+    return count(PLAIN.get(f"{pod.running.health_url}/metrics").text).errors
 
 
 def _rolled(scene: Scene) -> None:
