@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml images/locks/dev.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	awk '/^uv==/ { mine = 1; print; next } /^[^ ]/ { mine = 0 } mine' images/locks/dev.txt >$(VENV)/uv.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt
-	$(UV) --require-hashes --requirement images/locks/dev.txt
+	$(UV) --compile-bytecode --require-hashes --requirement images/locks/dev.txt
 	$(UV) --no-deps --editable .
 	touch $@
 
