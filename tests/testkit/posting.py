@@ -10,6 +10,8 @@ from messaging_api.access import SCOPES_HEADER, TENANT_HEADER, Scope
 from testkit.plain_http import PLAIN
 from testkit.waiting import eventually, must_answer
 
+_USUAL = {"domain": "marketing", "to": "+12025550101", "body": "hello"}
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -26,13 +28,11 @@ class Caller:
         return PLAIN.request(method, f"{self.url}{path}", json=body, headers=vouched | more)
 
     def post(self, account: str, body: str = "hello", **headers: str) -> httpx.Response:
-        message = {"accountId": account, "domain": "marketing", "to": "+12025550101", "body": body}
-        return self.ask("POST", "/v1/messages", message, **headers)
+        return self.ask("POST", "/v1/messages", _USUAL | {"accountId": account, "body": body}, **headers)
 
     def post_batch(self, *messages: dict[str, str]) -> httpx.Response:
         """Each message is what differs from a usual one."""
-        usual = {"domain": "marketing", "to": "+12025550101", "body": "hello"}
-        return self.ask("POST", "/v1/messages:batch", {"messages": [usual | message for message in messages]})
+        return self.ask("POST", "/v1/messages:batch", {"messages": [_USUAL | message for message in messages]})
 
     def message(self, message_id: object) -> httpx.Response:
         return self.ask("GET", f"/v1/messages/{message_id}")

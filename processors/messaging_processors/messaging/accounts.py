@@ -79,7 +79,7 @@ class Accounts:
         )
         with reading(self._engine, self._health) as connection:
             rows = connection.execute(wanted).all()
-        return {row.id: Terms(billing_type=row.billing_type, currency=row.currency) for row in rows}
+        return {row.id: _terms(row) for row in rows}
 
     def save(self, change: AccountChange, deadline: float) -> AccountView:
         """Creates the account or changes how it pays; raises as `changing` does, and `CurrencyFixed`."""
@@ -135,8 +135,8 @@ def account_of(tenant: Tenant, account_id: AccountId) -> Select[Any]:
     return select(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account_id)
 
 
-def _terms(view: AccountView) -> Terms:
-    return Terms(billing_type=view.billing_type, currency=view.currency)
+def _terms(account: AccountView | Row[*tuple[Any, ...]]) -> Terms:
+    return Terms(billing_type=account.billing_type, currency=account.currency)
 
 
 def _upserted(connection: Connection, change: AccountChange) -> AccountView:

@@ -85,7 +85,7 @@ class Intake:
         now = datetime.now(UTC)
 
         def draft(one: Asked) -> _Draft:
-            domain = declared_domain(self._config, one.request.domain)
+            domain = self._config.domains[one.request.domain]
             billing_type = _fitting(terms.get(one.request.account_id), one.request.domain, domain).billing_type
             topic = self._route(billing_type)
             identifier = message_id(tenant, one.key)

@@ -1,4 +1,4 @@
-"""Many messages in one request, on the real stores: in order, and with as many round trips as for two."""
+"""Many messages in one request, on the real stores: in order, and with as many reads as for two."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ def test_two_pods_agree_on_what_came_under_the_keys_of_a_batch(callers: tuple[Ca
 
 @contextmanager
 def counted(engine: sa.Engine, redis_url: str) -> Iterator[list[int]]:
-    """Statements that PostgreSQL got and requests that Redis got from here."""
+    """Statements that PostgreSQL got from here, and reads that Redis got."""
     found = [0, 0]
 
     def count(*_: object) -> None:
